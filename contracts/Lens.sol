@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+
+import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
+import {Kind} from "../interfaces/IHaircutRegistry.sol";
+import {AccountRisk, AssetView, AuctionView, Fill, ILens, UnderlyingView} from "../interfaces/ILens.sol";
+import {Pool} from "../interfaces/ILedger.sol";
+import {IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
+import {Account, Holding, Instrument, Margin, Portfolio} from "../interfaces/Types.sol";
+import {RAY} from "./libraries/CashPool.sol";
+import {WAD} from "./libraries/Constants.sol";
+import {Holdings} from "./libraries/Holdings.sol";
+import {Instruments} from "./libraries/Instruments.sol";
+import {Portfolios} from "./libraries/Portfolios.sol";
+import {Rounding} from "./libraries/Rounding.sol";
+import {WITHDRAWALS} from "./Gate.sol";
+import {CASH} from "./Ledger.sol";
+
+/// @title Views for people and bots
+contract Lens is ILens {
+    using Holdings for Holding;
+    using Portfolios for Portfolio;
+    using SafeCast for uint256;
+
+    uint256 private constant MILLION = 1e6;
+    uint256 private constant CASH_DECIMALS = 18;
+    int256 private constant MAX_HEALTH = type(int128).max;
+    int256 private constant UNREADABLE = type(int128).min;
+
+    /// @inheritdoc ILens
+    address public immutable CLEARING_HOUSE;
+    IClearingHouse private immutable _house;
+
+    constructor(IClearingHouse house) {
+        CLEARING_HOUSE = address(house);
+        _house = house;
+    }
+
+    /// @inheritdoc ILens
+    function accountRisk(Account account) public view returns (AccountRisk memory risk) {
+        risk.portfolio = _house.portfolio(account);
+        (risk.margin, risk.initial, risk.maintenance, risk.underlyings) = _house.engine().breakdown(risk.portfolio);
+        risk.health = _health(risk.margin);
+        risk.freeCollateral = _freeCollateral(risk.margin);
+        (risk.auction, risk.depth) = _house.auction(account);
+    }
+
+    /// @inheritdoc ILens
+    function accountRisks(Account[] calldata accounts)
+        external
+        view
+        returns (AccountRisk[] memory risks, bool[] memory readable)
+    {
+        risks = new AccountRisk[](accounts.length);
+        readable = new bool[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) {
+            // Through the door, so that one account that cannot be read does not take the others along.
+            try this.accountRisk(accounts[i]) returns (AccountRisk memory risk) {
+                (risks[i], readable[i]) = (risk, true);
+            } catch {}
+        }
+    }
+
+    /// @inheritdoc ILens
+    function healths(Account[] calldata accounts) external view returns (int256[] memory result) {
+        result = new int256[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) {
+            try _house.margin(accounts[i]) returns (Margin memory margin) {
+                result[i] = _health(margin);
+            } catch {
+                result[i] = UNREADABLE;
+            }
+        }
+    }
+
+    /// @inheritdoc ILens
+    function auctions(Account[] calldata accounts) external view returns (AuctionView[] memory views) {
+        views = new AuctionView[](accounts.length);
+        for (uint256 i; i < accounts.length; ++i) {
+            try this.auction(accounts[i]) returns (AuctionView memory read) {
+                views[i] = read;
+            } catch {}
+        }
+    }
+
+    /// @inheritdoc ILens
+    function auction(Account account) external view returns (AuctionView memory read) {
+        read.margin = _house.margin(account);
+        read.health = _health(read.margin);
+        (read.auction, read.depth) = _house.auction(account);
+        (, read.version) = _house.versions(account);
+        // Whoever cannot be bid on has no slice to show.
+        try _house.quoteBid(account, WAD) returns (uint256 fraction, int256 price, uint256) {
+            (read.fraction, read.price) = (fraction, price);
+        } catch {}
+        read.readable = true;
+    }
+
+    /// @inheritdoc ILens
+    function previewTrade(Account account, Fill[] calldata fills)
+        external
+        view
+        returns (Margin memory before_, Margin memory after_)
+    {
+        IMarginEngine engine = _house.engine();
+        Portfolio memory portfolio = _house.portfolio(account);
+        Pool memory pool = _house.pool();
+        before_ = engine.margin(portfolio);
+        for (uint256 i; i < fills.length; ++i) {
+            _apply(portfolio, fills[i], engine.marketView(fills[i].instrument), pool);
+        }
+        after_ = engine.margin(portfolio);
+    }
+
+    /// @inheritdoc ILens
+    function markets(Instrument[] calldata instruments)
+        external
+        view
+        returns (Market[] memory terms, uint256[] memory openInterest)
+    {
+        IMarginEngine engine = _house.engine();
+        terms = new Market[](instruments.length);
+        openInterest = new uint256[](instruments.length);
+        for (uint256 i; i < instruments.length; ++i) {
+            try engine.marketView(instruments[i]) returns (Market memory market) {
+                terms[i] = market;
+                openInterest[i] = _house.openInterest(instruments[i]);
+            } catch {}
+        }
+    }
+
+    /// @inheritdoc ILens
+    function assets(uint16[] calldata ids) external view returns (AssetView[] memory views) {
+        views = new AssetView[](ids.length);
+        for (uint256 i; i < ids.length; ++i) {
+            try this.asset(ids[i]) returns (AssetView memory read) {
+                views[i] = read;
+            } catch {}
+        }
+    }
+
+    /// @inheritdoc ILens
+    function asset(uint16 id) external view returns (AssetView memory read) {
+        IMarginEngine engine = _house.engine();
+        read.token = id == CASH ? _house.SETTLEMENT_TOKEN() : engine.tokenOf(id);
+        read.decimals = IERC20Metadata(read.token).decimals();
+        read.held = _held(read.token);
+        read.claims = _house.claims(id);
+        if (id != CASH) {
+            read.underlying = _underlyingOf(engine, id);
+            read.perToken = engine.explain(id, 10 ** read.decimals);
+        }
+    }
+
+    /// @inheritdoc ILens
+    function underlyings(uint16[] calldata ids) external view returns (UnderlyingView[] memory views) {
+        views = new UnderlyingView[](ids.length);
+        for (uint256 i; i < ids.length; ++i) {
+            try this.underlying(ids[i]) returns (UnderlyingView memory read) {
+                views[i] = read;
+            } catch {}
+        }
+    }
+
+    /// @inheritdoc ILens
+    function underlying(uint16 id) external view returns (UnderlyingView memory read) {
+        IMarginEngine engine = _house.engine();
+        Instrument perpetual = Instruments.perpetual(id);
+        read.price = engine.price(id);
+        read.observedAt = engine.observedAt(id);
+        read.market = engine.marketView(perpetual);
+        read.openInterest = _house.openInterest(perpetual);
+        read.readable = true;
+    }
+
+    /// @inheritdoc ILens
+    function largestWithdrawal(Account account, uint16 id) external view returns (uint256 amount, uint256 available) {
+        (uint256 actions, uint256 assets_,) = _house.pauseState();
+        available = id == CASH ? _availableCash() : _availableCollateral(id);
+        if (actions >> WITHDRAWALS & 1 == 1 || assets_ >> id & 1 == 1) return (0, available);
+        amount = id == CASH ? _largestCash(account) : _largestCollateral(account, id);
+        amount = Math.min(amount, available);
+    }
+
+    function _largestCollateral(Account account, uint16 id) private view returns (uint256) {
+        Portfolio memory portfolio = _house.portfolio(account);
+        uint256 at = portfolio.indexOf(id);
+        if (at == portfolio.collateral.length) return 0;
+        uint256 held = portfolio.collateral[at].amount();
+        // Everything first: what is gone cannot have a doubtful price.
+        if (_passes(portfolio, at, held, held)) return held;
+        if (!_passes(portfolio, at, held, 0)) return 0;
+        return _bisect(portfolio, at, held);
+    }
+
+    /// @dev Initial equity less initial margin is concave in the amount withdrawn, so what passes is an interval from
+    /// zero. The end found passes and the next unit fails, whatever rounding does.
+    function _bisect(Portfolio memory portfolio, uint256 at, uint256 held) private view returns (uint256 passing) {
+        uint256 failing = held;
+        while (failing - passing > 1) {
+            uint256 middle = (passing + failing) / 2;
+            if (_passes(portfolio, at, held, middle)) passing = middle;
+            else failing = middle;
+        }
+    }
+
+    /// @dev Whether the account may hold `amount` less than `held` of the holding at `at`.
+    function _passes(Portfolio memory portfolio, uint256 at, uint256 held, uint256 amount) private view returns (bool) {
+        // Lossless: a holding has 128 bits.
+        Portfolio memory left = portfolio.withAmount(at, uint128(held - amount));
+        if (left.positions.length == 0 && left.cash >= 0) return true;
+        Margin memory margin = _house.engine().margin(left);
+        return !margin.doubtful && margin.initialEquity >= int256(margin.initialMargin);
+    }
+
+    /// @dev Only `cash` enters equity, one for one: the check reads as a bound on what is left.
+    function _largestCash(Account account) private view returns (uint256 units) {
+        Portfolio memory portfolio = _house.portfolio(account);
+        int256 least = _leastCash(portfolio);
+        Pool memory pool = _house.pool();
+        if (portfolio.cash < least || _areWinnersUnpaid(pool)) return 0;
+        uint256 scale = _cashScale();
+        // At least zero by the comparison above.
+        units = uint256(portfolio.cash - least) / scale;
+        // A balance is booked as principal, rounded down: the last unit or two may not pass.
+        while (units > 0 && _booked(portfolio.cash - int256(units * scale), pool) < least) --units;
+    }
+
+    /// @dev Whether winners have turned more into cash than losers have settled, beyond the cap.
+    function _areWinnersUnpaid(Pool memory pool) private view returns (bool) {
+        return -pool.netQuote > _house.engine().factors().winnersCap.toInt256();
+    }
+
+    /// @dev The least cash with which the account passes the check of a withdrawal.
+    function _leastCash(Portfolio memory portfolio) private view returns (int256) {
+        if (portfolio.positions.length == 0 && portfolio.collateral.length == 0) return 0;
+        Margin memory margin = _house.engine().margin(portfolio);
+        int256 least = portfolio.cash - (margin.initialEquity - int256(margin.initialMargin));
+        if (portfolio.positions.length > 0) return margin.doubtful ? type(int256).max : least;
+        return margin.doubtful ? int256(0) : SignedMath.min(0, least);
+    }
+
+    /// @dev What an account owns after its cash was set to `value`: a balance is kept as principal, rounded down.
+    function _booked(int256 value, Pool memory pool) private pure returns (int256) {
+        (uint256 index, uint256 size) = (value < 0 ? pool.borrowIndex : pool.supplyIndex, SignedMath.abs(value));
+        // Cash is an int120 times an index below 2^112.
+        if (value < 0) return -int256(Math.ceilDiv(Math.ceilDiv(size * RAY, index) * index, RAY));
+        return int256(size * RAY / index * index / RAY);
+    }
+
+    /// @dev As the ledger books one leg: quote and payment of the maker round against him, those of the taker oppose.
+    function _apply(Portfolio memory portfolio, Fill calldata fill, Market memory market, Pool memory pool)
+        private
+        pure
+    {
+        int256 mark = market.mark.toInt256();
+        int256 basis = fill.size * (mark - market.fundingIndex);
+        int256 premium = fill.size * (fill.price.toInt256() - mark);
+        uint256 notional = SignedMath.abs(fill.size) * market.mark;
+        int256 cash = portfolio.cash;
+        if (fill.isTaker) {
+            portfolio.addPosition(fill.instrument, fill.size, -Rounding.divDown(basis, WAD));
+            portfolio.cash -= Rounding.divDown(premium, WAD) + _feeUp(notional, market.takerFee);
+        } else {
+            portfolio.addPosition(fill.instrument, fill.size, -Rounding.divUp(basis, WAD));
+            portfolio.cash -= Rounding.divUp(premium, WAD) + _feeUp(notional, market.makerFee);
+        }
+        if (portfolio.cash != cash) portfolio.cash = _booked(portfolio.cash, pool);
+    }
+
+    /// @dev `notional` has 36 decimals, a rate counts millionths.
+    function _feeUp(uint256 notional, uint256 rate) private pure returns (int256) {
+        return Math.ceilDiv(notional * rate, WAD * MILLION).toInt256();
+    }
+
+    /// @dev What the vault can pay out without touching what others hold of the asset: all of it or, once the token has
+    /// lost balance by itself, nothing.
+    function _availableCollateral(uint16 id) private view returns (uint256) {
+        uint256 claims = _house.claims(id);
+        return _held(_house.engine().tokenOf(id)) < claims ? 0 : claims;
+    }
+
+    function _availableCash() private view returns (uint256) {
+        return _held(_house.SETTLEMENT_TOKEN());
+    }
+
+    function _held(address token) private view returns (uint256) {
+        return IERC20Metadata(token).balanceOf(address(_house.VAULT()));
+    }
+
+    /// @dev Dollars with 18 decimals per unit of the settlement token.
+    function _cashScale() private view returns (uint256) {
+        return 10 ** (CASH_DECIMALS - IERC20Metadata(_house.SETTLEMENT_TOKEN()).decimals());
+    }
+
+    function _underlyingOf(IMarginEngine engine, uint16 id) private view returns (uint16) {
+        // TOKEN: address 160, underlying 16, decimals 8.
+        return uint16(engine.parameter(Kind.TOKEN, id).target >> 160);
+    }
+
+    /// @dev Rounded down, towards minus infinity.
+    function _health(Margin memory margin) private pure returns (int256) {
+        if (margin.maintenanceMargin == 0) return margin.maintenanceEquity >= 0 ? MAX_HEALTH : -MAX_HEALTH;
+        // Equity is below 2^170: docs/margin.md, section 8.
+        int256 health = Rounding.divDown(margin.maintenanceEquity * int256(WAD), margin.maintenanceMargin);
+        return SignedMath.max(-MAX_HEALTH, SignedMath.min(MAX_HEALTH, health));
+    }
+
+    function _freeCollateral(Margin memory margin) private pure returns (uint256) {
+        // A margin is below 2^170; what is left after the maximum is at least zero.
+        return uint256(SignedMath.max(0, margin.initialEquity - int256(margin.initialMargin)));
+    }
+}

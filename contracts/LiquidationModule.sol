@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+
+import {Kind} from "../interfaces/IHaircutRegistry.sol";
+import {AuctionState, Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
+import {Factors, IMarginEngine} from "../interfaces/IMarginEngine.sol";
+import {Account, Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
+import {Accounts} from "./libraries/Accounts.sol";
+import {Auctions, LOOK_INTERVAL} from "./libraries/Auctions.sol";
+import {CashPool} from "./libraries/CashPool.sol";
+import {BPS, WAD} from "./libraries/Constants.sol";
+import {Holdings} from "./libraries/Holdings.sol";
+import {Instruments} from "./libraries/Instruments.sol";
+import {Moment, Recall} from "./libraries/Journal.sol";
+import {LossGuard} from "./libraries/LossGuard.sol";
+import {Positions} from "./libraries/Positions.sol";
+import {Rounding} from "./libraries/Rounding.sol";
+import {Scope} from "./libraries/Scope.sol";
+import {AuctionBook} from "./AuctionBook.sol";
+import {MAX_BIDDER_POSITIONS} from "./Ledger.sol";
+
+/// @title The auction, slices and the waterfall
+/// @dev Runs by delegatecall on the storage of the ClearingHouse.
+contract LiquidationModule is AuctionBook {
+    using Accounts for Account;
+    using Auctions for Auctions.Record;
+    using CashPool for CashPool.State;
+    using Holdings for Holding;
+    using Instruments for Instrument;
+    using Positions for Position;
+
+    /// @inheritdoc ILiquidationModule
+    function flag(Account account) external payable scoped {
+        _requireLiquidationNotPaused();
+        Scope.requireUntouched(account);
+        Margin memory margin_ = _look(account);
+        _requireUnhealthy(account, margin_);
+        Auctions.Record memory record = _auctions[account];
+        if (record.isFlagged()) _resume(account, record, margin_);
+        else if (record.isObserved()) _start(account, record, margin_);
+        else _note(account, margin_);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function bid(Bid calldata bid_) external payable scoped returns (uint256 fraction, int256 price) {
+        _requireLiquidationNotPaused();
+        _requireTrader(bid_.bidder, msg.sender);
+        _requireGood(bid_);
+        uint256 depth = _requireBiddable(bid_.account);
+        Scope.resolve(bid_.account);
+
+        uint256 payout;
+        {
+            IMarginEngine engine_ = engine();
+            Margin memory margin_ = engine_.assess(_portfolio(bid_.account, Moment.NOW));
+            _requireUnhealthy(bid_.account, margin_);
+            Factors memory factors = engine_.factors();
+            (fraction, price) = Auctions.calculate(margin_, factors, depth, bid_.fraction);
+            if (price > bid_.maxPrice) revert PriceAboveLimit(price, bid_.maxPrice);
+            payout = _payoutOf(bid_.account, price, margin_, factors);
+        }
+        if (payout != 0) _bookLoss(bid_.account, payout);
+        _moveSlice(bid_.account, bid_.bidder, fraction, price);
+        if (fraction == WAD) _endAuction(bid_.account);
+        Scope.touch(bid_.bidder, Scope.STRICT);
+        emit SliceTaken(bid_.account, bid_.bidder, fraction, price, payout, depth);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function standStill(Account account) external payable scoped {
+        Scope.requireUntouched(account);
+        Auctions.Record memory record = _requireFlagged(account);
+        Margin memory margin_ = engine().assess(_portfolio(account, Moment.NOW));
+        if (margin_.doubtful) {
+            // Again and again would keep every bid from the block of a tick.
+            if (record.state == AuctionState.HALTED) return;
+            _enter(account, record, AuctionState.HALTED);
+        } else if (Auctions.isHealthy(margin_)) {
+            _enter(account, record, AuctionState.STANDING);
+        } else {
+            revert StillUnhealthy(account, margin_.maintenanceEquity, margin_.maintenanceMargin);
+        }
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function reset(Account account) external payable scoped {
+        Scope.requireUntouched(account);
+        _requireFlagged(account);
+        IMarginEngine engine_ = engine();
+        Margin memory margin_ = engine_.assess(_portfolio(account, Moment.NOW));
+        if (margin_.doubtful) revert DoubtfulPrice(account);
+        uint256 target =
+            Math.mulDiv(engine_.factors().initialFactor, margin_.maintenanceMargin, BPS, Math.Rounding.Ceil);
+        // A margin is below 2^170 and a factor below 2^16.
+        if (margin_.equity < int256(target)) revert NotRestored(account, margin_.equity, target);
+        _endAuction(account);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function writeOff(Account account) external payable scoped {
+        _requireLiquidationNotPaused();
+        Scope.resolve(account);
+        Edit memory edit = _open(account, Recall.DROPPED);
+        int256 cash = _cashOf(edit);
+        if (cash >= 0 || edit.word.count() != 0 || edit.word.bitmap() != 0) revert NothingToWriteOff(account);
+        // Negative, so its negation is positive.
+        uint256 debt = uint256(-cash);
+        _bookLoss(account, debt);
+        edit.cash = -cash;
+        _closeAndAnnounce(edit);
+        emit WrittenOff(account, account.owner(), debt);
+        if (_auctions[account].isFlagged()) _endAuction(account);
+    }
+
+    /// @dev Has the account's prices and rates observed, then weighs it.
+    function _look(Account account) private returns (Margin memory) {
+        IMarginEngine engine_ = engine();
+        Portfolio memory held = _portfolio(account, Moment.NOW);
+        uint16[] memory assets = _assetsOf(held);
+        engine_.observeRates(assets);
+        engine_.observe(_underlyingsOf(engine_, held, assets));
+        return engine_.assess(held);
+    }
+
+    function _assetsOf(Portfolio memory held) private pure returns (uint16[] memory assets) {
+        assets = new uint16[](held.collateral.length);
+        for (uint256 i = 0; i < assets.length; ++i) {
+            assets[i] = held.collateral[i].asset();
+        }
+    }
+
+    function _underlyingsOf(IMarginEngine engine_, Portfolio memory held, uint16[] memory assets)
+        private
+        view
+        returns (uint16[] memory underlyings)
+    {
+        underlyings = new uint16[](assets.length + held.positions.length);
+        for (uint256 i = 0; i < assets.length; ++i) {
+            uint256 token = engine_.parameter(Kind.TOKEN, assets[i]).target;
+            // Truncation is the purpose: 16 bits above the token's address, as Params.sol lays them out.
+            underlyings[i] = uint16(token >> 160);
+        }
+        for (uint256 i = 0; i < held.positions.length; ++i) {
+            underlyings[assets.length + i] = held.positions[i].instrument().underlying();
+        }
+    }
+
+    function _note(Account account, Margin memory margin_) private {
+        _auctions[account] = Auctions.Record({
+            state: AuctionState.OBSERVED,
+            // 40 bits of seconds last 34,000 years.
+            observedAt: uint40(block.timestamp),
+            elapsed: 0,
+            tickedAt: 0
+        });
+        emit AuctionObserved(account, account.owner(), margin_.maintenanceEquity, margin_.maintenanceMargin);
+    }
+
+    function _start(Account account, Auctions.Record memory record, Margin memory margin_) private {
+        uint256 readyAt = record.observedAt + LOOK_INTERVAL;
+        if (block.timestamp < readyAt) revert ObservedTooRecently(account, readyAt);
+        _run(account, record, margin_);
+    }
+
+    function _resume(Account account, Auctions.Record memory record, Margin memory margin_) private {
+        bool isHalted = record.state == AuctionState.HALTED && margin_.doubtful;
+        if (isHalted || record.state == AuctionState.RUNNING) revert AuctionAlreadyRunning(account);
+        _run(account, record, margin_);
+    }
+
+    /// @dev The clock runs from here, or stands where a price is doubtful.
+    function _run(Account account, Auctions.Record memory record, Margin memory margin_) private {
+        emit AuctionFlagged(account, account.owner(), margin_.maintenanceEquity, margin_.maintenanceMargin);
+        _enter(account, record, margin_.doubtful ? AuctionState.HALTED : AuctionState.RUNNING);
+    }
+
+    function _enter(Account account, Auctions.Record memory record, AuctionState state) private {
+        record.enter(state, _liveSince());
+        _auctions[account] = record;
+        if (state == AuctionState.HALTED) emit AuctionHalted(account, account.owner(), record.elapsed);
+        if (state == AuctionState.STANDING) emit AuctionStanding(account, account.owner(), record.elapsed);
+    }
+
+    function _endAuction(Account account) private {
+        delete _auctions[account];
+        emit AuctionReset(account, account.owner());
+    }
+
+    function _requireFlagged(Account account) private view returns (Auctions.Record memory record) {
+        record = _auctions[account];
+        if (!record.isFlagged()) revert NotInAuction(account, record.state);
+    }
+
+    function _requireGood(Bid calldata bid_) private view {
+        if (block.timestamp > bid_.deadline) revert BidExpired(bid_.deadline);
+        if (bid_.account.equals(bid_.bidder)) revert SelfBid(bid_.account);
+        if (bid_.fraction == 0 || bid_.fraction > WAD) revert FractionInvalid(bid_.fraction);
+        uint256 version = _wordOf(bid_.account).version();
+        if (bid_.version != 0 && bid_.version != version) revert VersionChanged(version, bid_.version);
+    }
+
+    /// @dev What the waterfall pays the bidder: nothing at a positive price.
+    function _payoutOf(Account account, int256 price, Margin memory margin_, Factors memory factors)
+        private
+        pure
+        returns (uint256 payout)
+    {
+        if (price >= 0) return 0;
+        if (margin_.doubtful) revert NoPayoutOnDoubtfulPrice(account);
+        // Negative, so its negation is positive.
+        payout = uint256(-price);
+        if (payout > factors.payoutCap) revert PayoutAboveCap(payout, factors.payoutCap);
+    }
+
+    function _bookLoss(Account account, uint256 loss) private {
+        LossGuard.noteLoss();
+        (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit) = _pool.bookLoss(loss);
+        emit LossBooked(account, fromReserves, fromSuppliers, toDeficit);
+    }
+
+    /// @dev Moves the slice, then its price: a positive one to the account, a negative one only to the bidder.
+    function _moveSlice(Account account, Account bidder, uint256 fraction, int256 price) private {
+        Edit memory from = _open(account, Recall.DROPPED);
+        Edit memory to = _open(bidder, Recall.DROPPED);
+        _moveCash(from, to, fraction);
+        _moveCollateral(from, to, fraction);
+        _pool.moveQuote(-_movePositions(from, to, fraction));
+        to.cash -= price;
+        if (price > 0) from.cash += price;
+        from.word = from.word.withNextVersion();
+        to.word = to.word.withNextVersion();
+        _closeAndAnnounce(from);
+        _closeAndAnnounce(to);
+    }
+
+    function _moveCash(Edit memory from, Edit memory to, uint256 fraction) private view {
+        int256 slice = _sliceDown(_cashOf(from), fraction);
+        from.cash -= slice;
+        to.cash += slice;
+    }
+
+    function _moveCollateral(Edit memory from, Edit memory to, uint256 fraction) private {
+        Holding[] memory held = _readCollateral(from.base, from.word, Moment.NOW);
+        for (uint256 i = 0; i < held.length; ++i) {
+            uint16 asset = held[i].asset();
+            uint256 amount = held[i].amount();
+            // uint128 times at most 1e18 < 2^60; rounded down, as all that the bidder gets.
+            uint256 slice = amount * fraction / WAD;
+            if (slice == 0) continue;
+            _setCollateral(from, asset, amount - slice);
+            _setCollateral(to, asset, _collateralOf(to, asset) + slice);
+        }
+    }
+
+    /// @dev From the last to the first, so that what is removed leaves no gap behind.
+    /// @return freed The quote of positions that reached zero, already added to the cash of who held them.
+    function _movePositions(Edit memory from, Edit memory to, uint256 fraction) private returns (int256 freed) {
+        for (uint256 i = from.word.count(); i > 0; --i) {
+            freed += _movePosition(from, to, i - 1, fraction);
+        }
+    }
+
+    /// @dev Size and quote both round down: less of an asset, more of a debt for the bidder.
+    function _movePosition(Edit memory from, Edit memory to, uint256 index, uint256 fraction)
+        private
+        returns (int256 freed)
+    {
+        Position held = _positionAt(from, index);
+        Instrument instrument = held.instrument();
+        int256 size = _sliceDown(held.size(), fraction);
+        if (size == 0) return 0;
+        int256 quote = _sliceDown(held.quote(), fraction);
+        int256 freedHere = _putPosition(from, index, instrument, held.size() - size, held.quote() - quote);
+        (int256 sizeBefore, int256 freedThere) = _changePosition(to, instrument, size, quote, MAX_BIDDER_POSITIONS);
+        _moveOpenInterest(instrument, _longGrowth(held.size(), -size) + _longGrowth(sizeBefore, size));
+        from.cash += freedHere;
+        to.cash += freedThere;
+        return freedHere + freedThere;
+    }
+
+    function _sliceDown(int256 whole, uint256 fraction) private pure returns (int256) {
+        // Cash, size and quote are below 2^128, a fraction below 2^60.
+        return Rounding.divDown(whole * int256(fraction), WAD);
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IHaircutRegistry, Kind} from "../interfaces/IHaircutRegistry.sol";
+import {IParameterRules} from "../interfaces/IParameterRules.sol";
+import {Params} from "./libraries/Params.sol";
+
+/// @title Bounds and steps of every parameter word
+/// @dev Lives apart from the engine, which creates it: rare, and without state.
+contract ParameterRules is IParameterRules {
+    /// @dev One table per kind drives every generic rule.
+    struct Layout {
+        /// One byte per field from the lowest, zero after the last.
+        uint256 widths;
+        /// Bit per field that is stored as a complement.
+        uint256 complements;
+        /// The least and the greatest code of every field, in the layout of the word itself.
+        uint256 lowest;
+        uint256 highest;
+    }
+
+    uint256 private constant GLOBAL_WIDTHS = 0x0e_10_20_20_10_0e_10;
+    uint256 private constant MARKET_WIDTHS = 0x01_0e_28_0e_0e;
+    uint256 private constant SOURCE_WIDTHS = 0x07_07_11_05_02_a0;
+    uint256 private constant SECOND_WIDTHS = 0x0c_07_07_11_05_02_a0;
+    uint256 private constant TOKEN_WIDTHS = 0x08_10_a0;
+    uint256 private constant RATE_SOURCE_WIDTHS = 0x10_08_02_a0;
+    uint256 private constant RATE_MARKET_WIDTHS = 0x0c_11_05_a0;
+    uint256 private constant SEQUENCER_WIDTHS = 0x20_a0;
+    uint256 private constant PRICE_WIDTHS = 0x5e;
+
+    uint256 private constant NATURAL_14 = (1 << 14) - 1;
+    uint256 private constant ADDRESS = type(uint160).max;
+
+    // At least address 1, kind 1, age 1, ceiling 1; at most kind 2, decimals 31, floor 93, ceiling 94.
+    uint256 private constant SOURCE_LOWEST = 1 | (1 << 160) | (1 << 167) | (1 << 191);
+    uint256 private constant SOURCE_HIGHEST =
+        ADDRESS | (2 << 160) | (31 << 162) | (((1 << 17) - 1) << 167) | (93 << 184) | (94 << 191);
+
+    /// @dev The largest gauge; and what the tails of the grid allow (docs/margin.md, 8).
+    uint256 private constant MAX_GAUGE = 4;
+    uint256 private constant TAIL_BOUND = 300 * 3_200;
+
+    /// @inheritdoc IParameterRules
+    function requireValid(Kind kind, uint16 id, uint256 word) external pure {
+        if (id > _lastId(kind)) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, type(uint256).max, id);
+        // Signed, or any word at all; and what can be taken away.
+        if (kind == Kind.FUNDING || kind == Kind.PYTH_ID || kind == Kind.SECOND_PYTH_ID) return;
+        if (word == 0 && (kind == Kind.SECOND_SOURCE || kind == Kind.SEQUENCER)) return;
+        _requireBounds(_layout(kind), kind, id, word);
+        if (kind == Kind.UNDERLYING) _requireScanBound(id, word, word);
+        if (kind == Kind.ASSET) _requireOrder(id, word);
+        if (kind == Kind.SOURCE || kind == Kind.SECOND_SOURCE) _requireRoom(kind, id, word);
+    }
+
+    /// @inheritdoc IParameterRules
+    function requireScanBound(uint16 id, uint256 from, uint256 to) external pure {
+        _requireScanBound(id, from, to);
+    }
+
+    /// @inheritdoc IParameterRules
+    function isTightening(Kind kind, uint256 old, uint256 word) external pure returns (bool) {
+        if (!_hasSteps(kind) || old == 0 || _loosens(_layout(kind), old, word)) return false;
+        // Range and window of an underlying: its lowest 24 bits. Another range can lower a hedged book's margin.
+        return kind != Kind.UNDERLYING || (old ^ word) & 0xffffff == 0;
+    }
+
+    /// @inheritdoc IParameterRules
+    function requireSteps(Kind kind, uint16 id, uint256 old, uint256 word) external pure {
+        if (!_hasSteps(kind) || old == 0) return;
+        Layout memory table = _layout(kind);
+        uint256 shift;
+        uint256 field;
+        for (uint256 widths = table.widths; widths != 0; widths >>= 8) {
+            uint256 width = widths & 0xff;
+            uint256 from = _field(old, shift, width);
+            uint256 to = _field(word, shift, width);
+            if (to < from) {
+                bool isStep = (table.complements >> field) & 1 == 1 ? _isWider(from, to, width) : _isLower(from, to);
+                if (!isStep) revert IHaircutRegistry.StepTooLarge(kind, id, field, from, to);
+            }
+            shift += width;
+            field++;
+        }
+    }
+
+    /// @dev Underlyings to 255, assets to 95, single words 0.
+    function _lastId(Kind kind) private pure returns (uint256) {
+        if (kind == Kind.GLOBAL || kind == Kind.SEQUENCER) return 0;
+        bool ofAsset = kind == Kind.ASSET || kind == Kind.TOKEN || kind == Kind.RATE_SOURCE || kind == Kind.RATE_MARKET;
+        return ofAsset ? 95 : 255;
+    }
+
+    /// @dev Words with risk fields, which loosen by steps; the others are wires.
+    function _hasSteps(Kind kind) private pure returns (bool) {
+        return kind == Kind.GLOBAL || kind == Kind.UNDERLYING || kind == Kind.ASSET || kind == Kind.MARKET;
+    }
+
+    function _layout(Kind kind) private pure returns (Layout memory) {
+        if (kind == Kind.GLOBAL) return _global();
+        if (kind == Kind.UNDERLYING) return _underlying();
+        if (kind == Kind.ASSET) return _asset();
+        if (kind == Kind.MARKET) return _market();
+        if (kind == Kind.SOURCE) return Layout(SOURCE_WIDTHS, 0, SOURCE_LOWEST, SOURCE_HIGHEST);
+        if (kind == Kind.SECOND_SOURCE) return _secondSource();
+        // Underlying 1 to 255, decimals to 27.
+        if (kind == Kind.TOKEN) return Layout(TOKEN_WIDTHS, 0, 1 | (1 << 160), ADDRESS | (255 << 160) | (27 << 176));
+        if (kind == Kind.RATE_SOURCE) return _rateSource();
+        if (kind == Kind.RATE_MARKET) return Layout(RATE_MARKET_WIDTHS, 0, 1 | (1 << 165), (1 << 194) - 1);
+        // Grace to one day.
+        if (kind == Kind.SEQUENCER) return Layout(SEQUENCER_WIDTHS, 0, 1, ADDRESS | (86_400 << 160));
+        return Layout(PRICE_WIDTHS, 0, 0, (1 << 94) - 1);
+    }
+
+    /// @dev Bounds: k 12500 to 40000, band ceiling below 10000, peg bound 1 to 5000 bps.
+    function _global() private pure returns (Layout memory) {
+        return Layout({
+            widths: GLOBAL_WIDTHS,
+            complements: 0x5c,
+            lowest: 12_500 | ((NATURAL_14 - 5_000) << 126),
+            highest: 40_000 | (9_999 << 16) | (((1 << 96) - 1) << 30) | ((NATURAL_14 - 1) << 126)
+        });
+    }
+
+    /// @dev Bounds: range 1 to 2500 (times the largest gauge it is at most 100 %), window 100 to 1000.
+    function _underlying() private pure returns (Layout memory) {
+        return Layout({
+            widths: Params.UNDERLYING_WIDTHS,
+            complements: 0,
+            lowest: 1 | (100 << 14),
+            highest: 2_500 | (1_000 << 14) | (((1 << 34) - 1) << 24)
+        });
+    }
+
+    /// @dev Bounds: haircuts below 10000 bps.
+    function _asset() private pure returns (Layout memory) {
+        return Layout({
+            widths: Params.ASSET_WIDTHS,
+            complements: 0xc3,
+            lowest: 0,
+            highest: type(uint64).max | (9_999 << 64) | (9_999 << 78) | (9_999 << 92) | (((1 << 92) - 1) << 106)
+        });
+    }
+
+    /// @dev Bounds: fees at most 1 %, stress jump 1 % to 100 %.
+    function _market() private pure returns (Layout memory) {
+        return Layout({
+            widths: MARKET_WIDTHS,
+            complements: 0x04,
+            lowest: 100 << 68,
+            highest: 10_000 | (10_000 << 14) | (((1 << 40) - 1) << 28) | (10_000 << 68) | (1 << 82)
+        });
+    }
+
+    /// @dev Bounds: those of a source, deviation 1 bps to any.
+    function _secondSource() private pure returns (Layout memory) {
+        return Layout(SECOND_WIDTHS, 0, SOURCE_LOWEST | (1 << 198), SOURCE_HIGHEST | (((1 << 12) - 1) << 198));
+    }
+
+    /// @dev Bounds: kind 1 or 2, decimals of the vault's asset to 27, growth to 50 % a year.
+    function _rateSource() private pure returns (Layout memory) {
+        uint256 highest = ADDRESS | (2 << 160) | (27 << 162) | (5_000 << 170);
+        return Layout(RATE_SOURCE_WIDTHS, 0, 1 | (1 << 160), highest);
+    }
+
+    function _requireBounds(Layout memory table, Kind kind, uint16 id, uint256 word) private pure {
+        uint256 shift;
+        uint256 field;
+        for (uint256 widths = table.widths; widths != 0; widths >>= 8) {
+            uint256 width = widths & 0xff;
+            uint256 code = _field(word, shift, width);
+            if (code < _field(table.lowest, shift, width) || code > _field(table.highest, shift, width)) {
+                revert IHaircutRegistry.ParameterOutOfBounds(kind, id, field, code);
+            }
+            shift += width;
+            field++;
+        }
+        if (word >> shift != 0) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, field, word >> shift);
+    }
+
+    function _requireScanBound(uint16 id, uint256 from, uint256 to) private pure {
+        uint256 range = Params.range(from) > Params.range(to) ? Params.range(from) : Params.range(to);
+        uint256 window = Params.window(from) < Params.window(to) ? Params.window(from) : Params.window(to);
+        if (window < 300 && range * MAX_GAUGE * (300 - window) > TAIL_BOUND) {
+            revert IHaircutRegistry.ParameterOutOfBounds(Kind.UNDERLYING, id, 0, range);
+        }
+    }
+
+    /// @dev Tiers and haircuts ascend.
+    function _requireOrder(uint16 id, uint256 word) private pure {
+        if (Params.tier1(word) > Params.tier2(word)) _outOfOrder(id, 1, Params.tier2(word) / 1e18);
+        if (Params.haircut1(word) > Params.haircut2(word)) _outOfOrder(id, 3, Params.haircut2(word));
+        if (Params.haircut2(word) > Params.haircut3(word)) _outOfOrder(id, 4, Params.haircut3(word));
+    }
+
+    function _outOfOrder(uint16 id, uint256 field, uint256 value) private pure {
+        revert IHaircutRegistry.ParameterOutOfBounds(Kind.ASSET, id, field, value);
+    }
+
+    /// @dev The hard bounds of a source, fields 4 and 5, leave a price between them.
+    function _requireRoom(Kind kind, uint16 id, uint256 word) private pure {
+        uint256 floor = (word >> 184) & 0x7f;
+        if (floor >= (word >> 191) & 0x7f) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, 4, floor);
+    }
+
+    /// @dev Whether some field of `word` is looser, that is smaller, than that of `old`.
+    function _loosens(Layout memory table, uint256 old, uint256 word) private pure returns (bool) {
+        uint256 shift;
+        for (uint256 widths = table.widths; widths != 0; widths >>= 8) {
+            uint256 width = widths & 0xff;
+            if (_field(word, shift, width) < _field(old, shift, width)) return true;
+            shift += width;
+        }
+        return false;
+    }
+
+    function _isLower(uint256 from, uint256 to) private pure returns (bool) {
+        return from - to <= (from < 10 ? 1 : from / 5);
+    }
+
+    /// @dev Limits are complements; one of zero can be left because 2^(width/2) is always a step.
+    function _isWider(uint256 from, uint256 to, uint256 width) private pure returns (bool) {
+        uint256 top = (1 << width) - 1;
+        uint256 twice = 2 * (top - from);
+        uint256 least = 1 << (width / 2);
+        return top - to <= (twice > least ? twice : least);
+    }
+
+    function _field(uint256 word, uint256 shift, uint256 width) private pure returns (uint256) {
+        return (word >> shift) & ((1 << width) - 1);
+    }
+}

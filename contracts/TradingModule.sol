@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+
+import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
+import {ITradingModule, Leg, Order} from "../interfaces/ITradingModule.sol";
+import {Account, Instrument, Position, PriceStatus} from "../interfaces/Types.sol";
+import {Accounts} from "./libraries/Accounts.sol";
+import {CashPool} from "./libraries/CashPool.sol";
+import {WAD} from "./libraries/Constants.sol";
+import {Instruments} from "./libraries/Instruments.sol";
+import {Recall} from "./libraries/Journal.sol";
+import {OrderHash} from "./libraries/OrderHash.sol";
+import {Positions} from "./libraries/Positions.sol";
+import {Rounding} from "./libraries/Rounding.sol";
+import {Scope} from "./libraries/Scope.sol";
+import {Signatures} from "./libraries/Signatures.sol";
+import {RISK} from "./Gate.sol";
+import {CASH, MAX_POSITIONS} from "./Ledger.sol";
+import {OrderBook} from "./OrderBook.sol";
+
+/// @dev Legs of an order.
+uint256 constant MAX_LEGS = 8;
+/// @dev Scale of a fee: millionths.
+uint256 constant MILLION = 1e6;
+
+/// @title Orders, fills and settlement
+/// @dev Runs by delegatecall on the storage of the ClearingHouse.
+contract TradingModule is OrderBook {
+    using Accounts for Account;
+    using CashPool for CashPool.State;
+    using Instruments for Instrument;
+    using Positions for Position;
+    using SafeCast for uint256;
+    using SignedMath for int256;
+
+    /// @dev One side of a fill.
+    struct Side {
+        Edit edit;
+        bytes32 orderHash;
+        bool reduceOnly;
+        /// Dollars with 18 decimals.
+        uint256 fee;
+    }
+
+    /// @dev A package changing hands. Amounts are the maker's; the taker's are the opposite.
+    struct Fill {
+        Side maker;
+        Side taker;
+        /// Units of the package, 18 decimals.
+        int256 units;
+        /// Sum of size times mark over the legs, 36 decimals.
+        int256 marked;
+        /// Quote of positions that reached zero, on both sides.
+        int256 quoteFreed;
+        /// Read once a leg adds risk; without an initial factor until then.
+        Factors factors;
+    }
+
+    /// @inheritdoc ITradingModule
+    function trade(
+        Order calldata maker,
+        bytes calldata makerSignature,
+        Order calldata taker,
+        bytes calldata takerSignature,
+        uint256 quantity
+    ) external payable scoped returns (uint256 filled) {
+        bytes32 domain = _domainSeparatorV4();
+        (Side memory making, bytes32 makerLegs) = _requireSigned(maker, makerSignature, domain);
+        (Side memory taking, bytes32 takerLegs) = _requireSigned(taker, takerSignature, domain);
+        _requireTakenBy(maker, making.orderHash, taker.account);
+        _requireTakenBy(taker, taking.orderHash, maker.account);
+        bool opposite = maker.quantity > 0 != taker.quantity > 0;
+        if (!opposite || makerLegs != takerLegs) revert OrdersDoNotMatch(making.orderHash, taking.orderHash);
+        _requireCrossing(maker, taker);
+        uint256 makerLeft = _leftOf(maker, making.orderHash);
+        uint256 takerLeft = _leftOf(taker, taking.orderHash);
+        filled = Math.min(quantity, Math.min(makerLeft, takerLeft));
+        _consume(maker, making.orderHash, makerLeft, filled);
+        _consume(taker, taking.orderHash, takerLeft, filled);
+        _fill(maker, making, taking, filled);
+    }
+
+    /// @inheritdoc ITradingModule
+    function take(Order calldata maker, bytes calldata makerSignature, Account account, uint256 quantity)
+        external
+        payable
+        scoped
+        returns (uint256 filled)
+    {
+        _requireTrader(account, msg.sender);
+        (Side memory making,) = _requireSigned(maker, makerSignature, _domainSeparatorV4());
+        _requireTakenBy(maker, making.orderHash, account);
+        uint256 makerLeft = _leftOf(maker, making.orderHash);
+        filled = Math.min(quantity, makerLeft);
+        _consume(maker, making.orderHash, makerLeft, filled);
+        _fill(maker, making, _sideOf(account, 0, false), filled);
+    }
+
+    /// @inheritdoc ITradingModule
+    function cancel(Order calldata order) external payable scoped {
+        if (msg.sender != order.signer) _requireOwner(order.account);
+        bytes32 orderHash = hashOrder(order);
+        _filled[orderHash] = type(uint256).max;
+        emit OrderCancelled(orderHash, order.account);
+    }
+
+    /// @inheritdoc ITradingModule
+    function raiseEpoch(Account account) external payable scoped {
+        _requireTrader(account, msg.sender);
+        Edit memory edit = _open(account, Recall.KEPT);
+        edit.word = edit.word.withNextEpoch();
+        _close(edit);
+        emit EpochRaised(account, account.owner(), edit.word.epoch());
+    }
+
+    /// @inheritdoc ITradingModule
+    function settle(Account account, Instrument instrument) external payable scoped returns (int256 amount) {
+        Scope.requireUntouched(account);
+        Market memory market = engine().market(instrument);
+        if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
+        Edit memory edit = _open(account, Recall.KEPT);
+        (bool found, uint256 index, Position held) = _find(edit, instrument);
+        if (!found) return 0;
+        int256 marked = Rounding.divDown(held.size() * _basisOf(market), WAD);
+        amount = marked + held.quote();
+        if (amount == 0) return 0;
+        _putPosition(edit, index, instrument, held.size(), -marked);
+        _pool.moveQuote(-amount);
+        edit.cash = amount;
+        _closeAndAnnounce(edit);
+        emit VariationSettled(account, account.owner(), instrument, amount);
+    }
+
+    /// @dev The order is well-formed, alive and signed by who may.
+    /// @return side Its account, opened, and its EIP-712 digest.
+    /// @return legsHash What the digest says of its legs.
+    function _requireSigned(Order calldata order, bytes calldata signature, bytes32 domain)
+        private
+        view
+        returns (Side memory side, bytes32 legsHash)
+    {
+        legsHash = OrderHash.hash(order.legs);
+        bytes32 orderHash = MessageHashUtils.toTypedDataHash(domain, OrderHash.hash(order, legsHash));
+        side = _sideOf(order.account, orderHash, order.reduceOnly);
+        if (block.timestamp > order.expiry) revert OrderExpired(orderHash, order.expiry);
+        uint256 epoch = side.edit.word.epoch();
+        if (order.epoch != epoch) revert OrderEpochPassed(orderHash, order.epoch, epoch);
+        _requireLegs(order.legs, orderHash);
+        _requireTrader(order.account, order.signer);
+        if (!Signatures.isValid(order.signer, orderHash, signature)) revert InvalidSignature(orderHash, order.signer);
+    }
+
+    function _requireLegs(Leg[] calldata legs, bytes32 orderHash) private pure {
+        if (legs.length == 0 || legs.length > MAX_LEGS) revert LegsInvalid(orderHash);
+        uint256 last = 0;
+        for (uint256 i = 0; i < legs.length; ++i) {
+            uint256 id = Instrument.unwrap(legs[i].instrument);
+            if (id <= last || legs[i].ratio == 0) revert LegsInvalid(orderHash);
+            last = id;
+        }
+    }
+
+    function _requireTakenBy(Order calldata order, bytes32 orderHash, Account other) private pure {
+        if (order.account.equals(other)) revert SelfTrade(other);
+        address taker = other.owner();
+        if (order.taker != address(0) && order.taker != taker) revert WrongTaker(orderHash, taker);
+    }
+
+    function _requireCrossing(Order calldata maker, Order calldata taker) private pure {
+        (int256 buy, int256 sell) = maker.quantity > 0 ? (maker.price, taker.price) : (taker.price, maker.price);
+        if (buy < sell) revert PricesDoNotCross(buy, sell);
+    }
+
+    function _leftOf(Order calldata order, bytes32 orderHash) private view returns (uint256) {
+        uint256 filled = _filled[orderHash];
+        uint256 quantity = order.quantity.abs();
+        if (filled >= quantity) revert OrderSpent(orderHash, filled);
+        return quantity - filled;
+    }
+
+    function _consume(Order calldata order, bytes32 orderHash, uint256 left, uint256 filled) private {
+        uint256 minimum = Math.min(order.minimumFill, left);
+        if (filled == 0 || filled < minimum) revert BelowMinimumFill(orderHash, filled, minimum);
+        _filled[orderHash] = order.quantity.abs() - left + filled;
+    }
+
+    function _sideOf(Account account, bytes32 orderHash, bool reduceOnly) private view returns (Side memory) {
+        return Side({edit: _open(account, Recall.KEPT), orderHash: orderHash, reduceOnly: reduceOnly, fee: 0});
+    }
+
+    /// @dev Moves the package to the maker's price, leg by leg at the mark and the difference in cash.
+    function _fill(Order calldata order, Side memory maker, Side memory taker, uint256 filled) private {
+        Factors memory unread;
+        Fill memory fill = Fill({
+            maker: maker,
+            taker: taker,
+            units: order.quantity > 0 ? filled.toInt256() : -filled.toInt256(),
+            marked: 0,
+            quoteFreed: 0,
+            factors: unread
+        });
+        Leg[] calldata legs = order.legs;
+        for (uint256 i = 0; i < legs.length; ++i) {
+            _fillLeg(fill, legs[i]);
+        }
+        int256 paid = Rounding.divUp(fill.units * order.price - fill.marked, WAD);
+        _pool.moveQuote(-fill.quoteFreed);
+        _pool.addCapital(fill.maker.fee + fill.taker.fee);
+        _closeSide(fill.maker, -paid);
+        _closeSide(fill.taker, paid);
+        _announce(fill.maker, fill.taker, fill.units, order.price);
+        _announce(fill.taker, fill.maker, -fill.units, order.price);
+    }
+
+    function _fillLeg(Fill memory fill, Leg calldata leg) private {
+        IMarginEngine engine_ = engine();
+        Market memory market = engine_.market(leg.instrument);
+        // Toward zero, so that the fills of an order never add up to more than it says.
+        int256 change = fill.units * leg.ratio / int256(WAD);
+        if (change == 0) revert ZeroAmount();
+        int256 quote = Rounding.divUp(change * _basisOf(market), WAD);
+        int256 makerHeld = _move(fill, fill.maker, leg.instrument, change, -quote);
+        int256 takerHeld = _move(fill, fill.taker, leg.instrument, -change, quote);
+        fill.marked += change * market.mark.toInt256();
+        _charge(fill, change.abs() * market.mark, market);
+
+        int256 growth = _longGrowth(makerHeld, change) + _longGrowth(takerHeld, -change);
+        _moveOpenInterest(leg.instrument, growth);
+        if (_reduces(makerHeld, change) && _reduces(takerHeld, -change)) return;
+        if (fill.factors.initialFactor == 0) fill.factors = engine_.factors();
+        _requireOpenForRisk(leg.instrument, market, fill.factors);
+        if (growth > 0) _requireBelowCap(leg.instrument, market, fill.factors);
+    }
+
+    /// @return held What the side held before.
+    function _move(Fill memory fill, Side memory side, Instrument instrument, int256 change, int256 quote)
+        private
+        returns (int256 held)
+    {
+        int256 freed;
+        (held, freed) = _changePosition(side.edit, instrument, change, quote, MAX_POSITIONS);
+        // A quote has 104 bits and an order 8 legs.
+        unchecked {
+            side.edit.cash += freed;
+            fill.quoteFreed += freed;
+        }
+        if (side.reduceOnly && !_reduces(held, change)) revert NotReducing(side.orderHash, instrument, held, change);
+    }
+
+    /// @param notional At the mark, 36 decimals.
+    function _charge(Fill memory fill, uint256 notional, Market memory market) private pure {
+        fill.maker.fee += Math.ceilDiv(notional * market.makerFee, WAD * MILLION);
+        fill.taker.fee += Math.ceilDiv(notional * market.takerFee, WAD * MILLION);
+    }
+
+    function _closeSide(Side memory side, int256 received) private {
+        side.edit.cash += received - side.fee.toInt256();
+        side.edit.word = side.edit.word.withNextVersion();
+        _closeAndAnnounce(side.edit);
+        Scope.touch(side.edit.account, 0);
+    }
+
+    function _announce(Side memory side, Side memory other, int256 units, int256 price) private {
+        emit OrderFilled(side.orderHash, side.edit.account, other.edit.account, units, price, side.fee);
+    }
+
+    function _requireOpenForRisk(Instrument instrument, Market memory market, Factors memory factors) private view {
+        if (_isPaused(RISK)) revert Paused(RISK, CASH);
+        if (market.closed) revert MarketClosed(instrument);
+        if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
+        if (factors.depegged) revert SettlementTokenDepegged();
+    }
+
+    function _requireBelowCap(Instrument instrument, Market memory market, Factors memory factors) private view {
+        uint256 value = Math.ceilDiv(_openInterest[instrument] * market.mark, WAD);
+        uint256 cap = Math.min(market.openInterestCap, _carriedByReserves(market, factors));
+        if (value > cap) revert OpenInterestCapExceeded(instrument, value, cap);
+    }
+
+    /// @dev The open interest whose stress jump costs the share of the reserves that one underlying may take.
+    function _carriedByReserves(Market memory market, Factors memory factors) private view returns (uint256) {
+        if (market.stressJump == 0) return type(uint256).max;
+        return _pool.reserves() * factors.stressShare / market.stressJump;
+    }
+
+    /// @dev What a unit of a position is worth beyond its quote.
+    function _basisOf(Market memory market) private pure returns (int256) {
+        return market.mark.toInt256() - market.fundingIndex;
+    }
+
+    /// @dev Whether a change brings a position closer to zero without crossing it.
+    function _reduces(int256 held, int256 change) private pure returns (bool) {
+        return held > 0 != change > 0 && change.abs() <= held.abs();
+    }
+}

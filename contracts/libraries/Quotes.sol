@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {PriceStatus} from "../../interfaces/Types.sol";
+
+/// @dev A checked price in one word, as it is fixed for a transaction: index 94 | stable 94 | band 16 bps | status 4 |
+/// a bit that is always set, lowest first.
+type Quote is uint256;
+
+/// @title Checked prices, packed
+library Quotes {
+    uint256 private constant MASK_94 = (1 << 94) - 1;
+
+    /// @dev Prices below 2^94, a band of at most 30000 bps and a status of three bits do not overlap.
+    function pack(uint256 index_, uint256 stable_, uint256 band_, uint256 status_) internal pure returns (Quote) {
+        return Quote.wrap(index_ | (stable_ << 94) | (band_ << 188) | (status_ << 204) | (uint256(1) << 208));
+    }
+
+    function index(Quote quote) internal pure returns (uint256) {
+        return Quote.unwrap(quote) & MASK_94;
+    }
+
+    function stable(Quote quote) internal pure returns (uint256) {
+        return (Quote.unwrap(quote) >> 94) & MASK_94;
+    }
+
+    function band(Quote quote) internal pure returns (uint256) {
+        return (Quote.unwrap(quote) >> 188) & 0xffff;
+    }
+
+    function status(Quote quote) internal pure returns (PriceStatus) {
+        return PriceStatus((Quote.unwrap(quote) >> 204) & 0xf);
+    }
+
+    function isOk(Quote quote) internal pure returns (bool) {
+        return (Quote.unwrap(quote) >> 204) & 0xf == uint256(PriceStatus.OK);
+    }
+}

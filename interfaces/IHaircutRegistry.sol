@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @notice What a parameter word describes.
+enum Kind {
+    /// Id 0. Factors of the margin and of the waterfall.
+    GLOBAL,
+    /// Id = underlying. Scan range, window, closing cost, concentration, band.
+    UNDERLYING,
+    /// Id = asset. Tiers, haircuts, basis charge, caps.
+    ASSET,
+    /// Id = underlying. Fees, open-interest cap, stress jump of its perpetual.
+    MARKET,
+    /// Id = underlying. Funding of its perpetual in dollars per unit and hour, signed.
+    FUNDING,
+    /// Id = underlying. The primary price source.
+    SOURCE,
+    /// Id = underlying. The second, independent price source and the bound on their deviation.
+    SECOND_SOURCE,
+    /// Id = underlying. The Pyth price id of the primary source.
+    PYTH_ID,
+    /// Id = underlying. The Pyth price id of the second source.
+    SECOND_PYTH_ID,
+    /// Id = asset. Token, underlying and decimals. Set once.
+    TOKEN,
+    /// Id = asset. Redemption-rate source and growth cap of a yield token.
+    RATE_SOURCE,
+    /// Id = asset. Market feed of a yield token, in units of its underlying.
+    RATE_MARKET,
+    /// Id 0. Sequencer uptime feed and grace period.
+    SEQUENCER,
+    /// Id = underlying. The price of a feed that has been broken for long.
+    FROZEN_PRICE
+}
+
+/// @notice A parameter as it stands now. Words are packed; `contracts/libraries/Params.sol` lists every field.
+struct Parameter {
+    /// The word in force for initial margin and new risk: the end of a ramp in flight.
+    uint256 target;
+    /// The word in force for maintenance margin now, interpolated field by field.
+    uint256 current;
+    /// When the ramp ends, seconds; in the past when none is in flight.
+    uint256 rampEnd;
+    /// The word that waits to be accepted; meaningful only when `readyAt` is not zero.
+    uint256 submitted;
+    /// The earliest time at which `submitted` can be accepted, seconds; zero when nothing waits.
+    uint256 readyAt;
+}
+
+/// @notice What an amount of an asset counts for, and why. Dollars with 18 decimals.
+struct CollateralValue {
+    /// Units of the underlying, 18 decimals, at the redemption rate.
+    uint256 units;
+    /// At the index price.
+    uint256 value;
+    /// The loss of this amount alone at the scan range, in initial margin.
+    uint256 scanLoss;
+    /// Tiered haircut, crowding included, in initial margin.
+    uint256 haircut;
+    uint256 basisCharge;
+    /// Band and stable-price reserve in initial margin.
+    uint256 priceReserve;
+    /// What it counts for when nothing else is held: `value` less all of the above, never below zero.
+    uint256 counted;
+}
+
+/// @notice What moves in the terms of an asset without anybody setting it. docs/margin.md, sections 4 and 9.
+struct CollateralTerms {
+    /// Units of the underlying per whole token that maintenance counts, 18 decimals.
+    uint256 rate;
+    /// The same in initial margin: the lower of redemption rate and market.
+    uint256 initialRate;
+    /// Whether rate or market feed is unusable, or the market too far below: no new credit.
+    bool doubtful;
+    /// Least average haircut in initial margin, from what the whole system holds, bps.
+    uint256 crowd;
+}
+
+/// @title Every risk parameter, packed so that bigger is tighter
+interface IHaircutRegistry {
+    event ParameterSubmitted(Kind indexed kind, uint16 indexed id, uint256 value, uint256 readyAt);
+    event ParameterAccepted(Kind indexed kind, uint16 indexed id, uint256 oldValue, uint256 newValue);
+    event ParameterRevoked(Kind indexed kind, uint16 indexed id, uint256 value);
+    event CrowdMoved(uint16 indexed asset, uint256 oldRate, uint256 newRate);
+    event Wired(address clearingHouse);
+    event Sealed();
+
+    /// The word breaks a bound; `field` counts from the lowest field of the layout.
+    error ParameterOutOfBounds(Kind kind, uint16 id, uint256 field, uint256 value);
+    /// A loosening moves a field by more than one step.
+    error StepTooLarge(Kind kind, uint16 id, uint256 field, uint256 oldValue, uint256 newValue);
+    /// Submitted too recently.
+    error TooEarly(Kind kind, uint16 id, uint256 readyAt);
+    error SubmissionExpired(Kind kind, uint16 id, uint256 expiredAt);
+    error NothingSubmitted(Kind kind, uint16 id);
+    /// A word that can be set once only.
+    error AlreadySet(Kind kind, uint16 id);
+    error AlreadySealed();
+    error NotSealed();
+    /// `seal` needs a ClearingHouse.
+    error NotWired();
+    error AlreadyWired(address clearingHouse);
+    error OnlyClearingHouse(address caller);
+    error UnknownAsset(uint16 asset);
+    /// A market feed needs a redemption rate to compare with.
+    error RateSourceMissing(uint16 asset);
+    error CapExceeded(uint16 asset, uint256 value, uint256 cap);
+    error GrowthExceeded(uint16 asset, uint256 value, uint256 cap);
+    error HoldingTooLarge(uint16 asset, uint256 units);
+
+    /// @notice How long a submitted word waits, seconds. Every step of a loosening waits anew, so no word loosens twice
+    /// within a day.
+    function DELAY() external view returns (uint256);
+    /// @notice How long a submitted word can be accepted once it is ready, seconds.
+    function EXPIRY() external view returns (uint256);
+    /// @notice Sets a parameter at once. Only before `seal`, only by the governor. Bounds hold as ever.
+    function setUp(Kind kind, uint16 id, uint256 value) external;
+    /// @notice Names the ClearingHouse. Once, before `seal`.
+    function wire(address clearingHouse) external;
+    /// @notice Ends the time of set-up for good. Every delay binds everybody from here.
+    function seal() external;
+    function isSealed() external view returns (bool);
+
+    /// @notice Proposes a word. One that only tightens (and touches no range or window) is accepted at once, and ramps;
+    /// every other waits `DELAY` for `accept`.
+    function submit(Kind kind, uint16 id, uint256 value) external;
+    /// @notice Puts a submitted word in force. Anyone may call. Reverts before its time, after its expiry, or when it
+    /// moves a field by more than a step.
+    function accept(Kind kind, uint16 id) external;
+    /// @notice Withdraws a submitted word. Governor or guardian.
+    function revoke(Kind kind, uint16 id) external;
+    function parameter(Kind kind, uint16 id) external view returns (Parameter memory);
+
+    /// @notice Checks the caps of an asset for a deposit and moves its crowd rate one step. Only the ClearingHouse.
+    /// @param asset Must have a token and risk parameters, else `UnknownAsset`.
+    /// @param total All the vault's claims on the asset after the deposit, in token units.
+    /// @param grown Net growth within the running hour after the deposit, in token units.
+    /// @param holding What the account holds of the asset after the deposit, in token units.
+    /// @dev Values at the last observed price: a deposit never depends on a feed.
+    function admit(uint16 asset, uint256 total, uint256 grown, uint256 holding) external;
+    /// @notice Moves the crowd rate of an asset towards the average haircut of `total`. Only the ClearingHouse.
+    function noteTotal(uint16 asset, uint256 total) external;
+
+    /// @notice The token of an asset; reverts with `UnknownAsset` if it is not listed.
+    function tokenOf(uint16 asset) external view returns (address);
+    /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
+    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
+    /// @notice What an amount of an asset, held alone, counts for.
+    function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory);
+}

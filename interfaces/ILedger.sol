@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Account, Instrument, Margin, Portfolio} from "./Types.sol";
+import {IMarginEngine} from "./IMarginEngine.sol";
+
+/// @notice The cash pool. Values in dollars with 18 decimals; indices in 27.
+struct Pool {
+    uint256 supplyIndex;
+    uint256 borrowIndex;
+    uint256 accruedAt;
+    /// Sum of positive balances, at the supply index, rounded up.
+    uint256 supplied;
+    /// Sum of negative balances, at the borrow index, rounded down.
+    uint256 borrowed;
+    /// Sum of every position's quote: cash minus this, over all accounts, is what was paid in.
+    int256 netQuote;
+    /// First-loss capital: fees and what anybody gave.
+    uint256 reserves;
+    /// Losses that nobody has borne yet.
+    uint256 deficit;
+}
+
+/// @title What every part of the ClearingHouse shares: storage views, events of the books, common errors
+interface ILedger {
+    /// The cash of an account changed for a reason other than a deposit, withdrawal or transfer.
+    event CashMoved(Account indexed account, address indexed owner, int256 change);
+    /// A position changed. `size` and `quote` are what the account holds now.
+    event PositionChanged(
+        Account indexed account, address indexed owner, Instrument indexed instrument, int256 size, int256 quote
+    );
+    /// A loss was borne, in this order; dollars with 18 decimals.
+    event LossBooked(Account indexed account, uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit);
+    event ReservesAdded(address indexed from, uint256 amount, uint256 repaidDeficit);
+
+    /// Neither owner nor, where that is enough, a delegate.
+    error NotAuthorised(Account account, address caller);
+    error Reentered();
+    error Paused(uint256 action, uint16 asset);
+    error BelowInitialMargin(Account account, int256 initialEquity, uint256 initialMargin);
+    /// The account is below initial margin and this change would worsen a ratio.
+    error RatioWorsened(Account account, Margin before_, Margin after_);
+    /// A doubtful price forbids what adds risk.
+    error DoubtfulPrice(Account account);
+    error TooManyPositions(Account account, uint256 count);
+    /// Ether is accepted only by `updatePyth` and `multicall`.
+    error ValueNotAccepted(uint256 value);
+    /// Cash leaves no account in a transaction that books a loss.
+    error CashOutWithLoss();
+    error ZeroAmount();
+
+    function engine() external view returns (IMarginEngine);
+    /// @notice Everything an account holds.
+    function portfolio(Account account) external view returns (Portfolio memory);
+    /// @notice Equity and margins of an account: one cold call.
+    function margin(Account account) external view returns (Margin memory);
+    /// @notice The order epoch and the content version of an account.
+    function versions(Account account) external view returns (uint256 epoch, uint256 version);
+    function pool() external view returns (Pool memory);
+    /// @notice Sum of the positive sizes of an instrument, 18 decimals.
+    function openInterest(Instrument instrument) external view returns (uint256);
+    /// @notice What all accounts own of an asset, in token units. Asset 0 is the settlement token: zero, see `pool`.
+    function claims(uint16 asset) external view returns (uint256);
+    /// @notice The raw storage of the ClearingHouse, for views that live elsewhere.
+    function extsload(bytes32[] calldata slots) external view returns (bytes32[] memory);
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Account} from "./Types.sol";
+
+/// @notice How far the auction of an account is.
+enum AuctionState {
+    NONE,
+    /// Seen below maintenance once; a second look may flag it.
+    OBSERVED,
+    /// The clock runs.
+    RUNNING,
+    /// The clock stands: a price is doubtful, or liquidation is paused.
+    HALTED,
+    /// The account is healthy again but not restored: the clock runs back.
+    STANDING
+}
+
+struct Auction {
+    AuctionState state;
+    /// When the account was first seen below maintenance, seconds.
+    uint256 observedAt;
+    /// The clock at `tickedAt`, seconds.
+    uint256 elapsed;
+    uint256 tickedAt;
+}
+
+struct Bid {
+    /// The account to take a slice of.
+    Account account;
+    /// The account that takes it; the caller's.
+    Account bidder;
+    /// Fraction wanted, 18 decimals; cut to what restores the account.
+    uint256 fraction;
+    /// Most to pay in dollars with 18 decimals; negative: least to be paid.
+    int256 maxPrice;
+    /// Last second at which the bid is good.
+    uint256 deadline;
+    /// The content version that the bid was made for; zero for any.
+    uint256 version;
+}
+
+/// @title The auction, slices, the waterfall
+interface ILiquidationModule {
+    event AuctionObserved(Account indexed account, address indexed owner, int256 equity, uint256 maintenanceMargin);
+    event AuctionFlagged(Account indexed account, address indexed owner, int256 equity, uint256 maintenanceMargin);
+    event AuctionHalted(Account indexed account, address indexed owner, uint256 elapsed);
+    event AuctionStanding(Account indexed account, address indexed owner, uint256 elapsed);
+    event AuctionReset(Account indexed account, address indexed owner);
+    /// A slice changed hands. `price` is negative when the waterfall paid the bidder `payout`.
+    event SliceTaken(
+        Account indexed account, Account indexed bidder, uint256 fraction, int256 price, uint256 payout, uint256 depth
+    );
+    event WrittenOff(Account indexed account, address indexed owner, uint256 debt);
+
+    error AccountHealthy(Account account, int256 equity, uint256 maintenanceMargin);
+    /// The second look came too early.
+    error ObservedTooRecently(Account account, uint256 readyAt);
+    error NotInAuction(Account account, AuctionState state);
+    /// The clock runs, or stands for a doubt that lasts: there is nothing to flag.
+    error AuctionAlreadyRunning(Account account);
+    /// The bid is in the block of the flag.
+    error SameBlock(Account account);
+    error NotRestored(Account account, int256 equity, uint256 target);
+    error StillUnhealthy(Account account, int256 equity, uint256 maintenanceMargin);
+    error PriceAboveLimit(int256 price, int256 maxPrice);
+    error BidExpired(uint256 deadline);
+    error VersionChanged(uint256 version, uint256 expected);
+    /// An account with a check pending in this transaction can be neither flagged, bid on, cured nor settled.
+    error CheckPending(Account account);
+    error SelfBid(Account account);
+    error FractionInvalid(uint256 fraction);
+    /// A payout is due, but a price of the slice is doubtful.
+    error NoPayoutOnDoubtfulPrice(Account account);
+    error PayoutAboveCap(uint256 payout, uint256 cap);
+    error NothingToWriteOff(Account account);
+
+    /// @notice Looks at an account, observing its prices first. Below maintenance at two looks at least 12 s apart, its
+    /// auction starts; below maintenance again while standing or halted, its clock runs on. Anyone.
+    function flag(Account account) external payable;
+    /// @notice Takes a slice. A caller who owns or trades for `bid.bidder`.
+    /// @return fraction What was taken, 18 decimals.
+    /// @return price What the bidder paid, dollars with 18 decimals; negative when he was paid.
+    function bid(Bid calldata bid) external payable returns (uint256 fraction, int256 price);
+    /// @notice Says that an auction's clock must not run: the account is healthy, or a price doubtful. Anyone.
+    function standStill(Account account) external payable;
+    /// @notice Ends the auction of an account restored to its target. Anyone.
+    function reset(Account account) external payable;
+    /// @notice Writes off an account with debt and nothing else. Anyone.
+    function writeOff(Account account) external payable;
+    function auction(Account account) external view returns (Auction memory, uint256 depth);
+    /// @notice The largest fraction and the price of a slice now; the same calculation as `bid`.
+    function quoteBid(Account account, uint256 fraction)
+        external
+        view
+        returns (uint256 taken, int256 price, uint256 depth);
+}

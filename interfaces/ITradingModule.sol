@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Account, Instrument} from "./Types.sol";
+
+/// @notice One leg of an order: `ratio` units of the instrument for each unit of the order, 18 decimals, signed.
+struct Leg {
+    Instrument instrument;
+    int256 ratio;
+}
+
+/// @notice A signed intent to trade a package of 1 to 8 legs at one net price. The EIP-712 type has the same names.
+struct Order {
+    /// The account that trades.
+    Account account;
+    /// Who signs: the account's owner or its delegate.
+    address signer;
+    /// The only counterparty owner allowed; zero for anyone.
+    address taker;
+    /// In ascending order of instrument, so that one package has one spelling.
+    Leg[] legs;
+    /// Units of the package; positive buys it, negative sells it. 18 decimals.
+    int256 quantity;
+    /// Worst net price per unit, dollars with 18 decimals: most paid by a buyer, least got by a seller. May be
+    /// negative.
+    int256 price;
+    /// Least units of one fill, unless less is left. 18 decimals.
+    uint256 minimumFill;
+    /// Whether each leg must bring its position closer to zero without crossing it.
+    bool reduceOnly;
+    /// Last second at which it may be filled.
+    uint256 expiry;
+    /// Must equal the account's order epoch.
+    uint256 epoch;
+    uint256 salt;
+}
+
+/// @title Orders and fills
+interface ITradingModule {
+    event OrderFilled(
+        bytes32 indexed orderHash,
+        Account indexed account,
+        Account indexed counterparty,
+        int256 quantity,
+        int256 price,
+        uint256 fee
+    );
+    event OrderCancelled(bytes32 indexed orderHash, Account indexed account);
+    event EpochRaised(Account indexed account, address indexed owner, uint256 epoch);
+    event VariationSettled(
+        Account indexed account, address indexed owner, Instrument indexed instrument, int256 amount
+    );
+
+    error OrderExpired(bytes32 orderHash, uint256 expiry);
+    error OrderEpochPassed(bytes32 orderHash, uint256 orderEpoch, uint256 accountEpoch);
+    error OrderSpent(bytes32 orderHash, uint256 filled);
+    error WrongTaker(bytes32 orderHash, address taker);
+    error InvalidSignature(bytes32 orderHash, address signer);
+    error BelowMinimumFill(bytes32 orderHash, uint256 quantity, uint256 minimum);
+    error NotReducing(bytes32 orderHash, Instrument instrument, int256 held, int256 change);
+    /// Not 1 to 8 legs in ascending order of instrument, or a leg without a ratio.
+    error LegsInvalid(bytes32 orderHash);
+    error OrdersDoNotMatch(bytes32 orderHash, bytes32 otherHash);
+    error PricesDoNotCross(int256 buyPrice, int256 sellPrice);
+    /// Trading with oneself would only print.
+    error SelfTrade(Account account);
+    error MarketClosed(Instrument instrument);
+    /// `cap` is the lower of the market's cap and of what the reserves can carry, dollars with 18 decimals.
+    error OpenInterestCapExceeded(Instrument instrument, uint256 value, uint256 cap);
+    error PriceNotOk(Instrument instrument, uint256 status);
+    error SettlementTokenDepegged();
+
+    /// @notice Matches two orders at the maker's price. Anyone may call.
+    /// @param quantity Units to fill, 18 decimals, unsigned.
+    /// @return filled What was filled: `quantity`, or what was left of either order.
+    function trade(
+        Order calldata maker,
+        bytes calldata makerSignature,
+        Order calldata taker,
+        bytes calldata takerSignature,
+        uint256 quantity
+    ) external payable returns (uint256 filled);
+    /// @notice Takes a signed order with an account that the caller owns or trades for.
+    function take(Order calldata maker, bytes calldata makerSignature, Account account, uint256 quantity)
+        external
+        payable
+        returns (uint256 filled);
+    /// @notice Makes an order unfillable. Its signer or the account's owner.
+    function cancel(Order calldata order) external payable;
+    /// @notice Makes every order of the account's present epoch unfillable.
+    function raiseEpoch(Account account) external payable;
+    /// @notice Turns a position's variation into cash at the mark. Anyone. Changes nobody's equity. Only at a good
+    /// price.
+    /// @return amount The cash moved, dollars with 18 decimals, rounded down.
+    function settle(Account account, Instrument instrument) external payable returns (int256 amount);
+    /// @notice How much of an order is filled, 18 decimals; the maximum when it was cancelled.
+    function filledOf(bytes32 orderHash) external view returns (uint256);
+    /// @notice The EIP-712 digest of an order.
+    function hashOrder(Order calldata order) external view returns (bytes32);
+}

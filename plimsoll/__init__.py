@@ -1,0 +1,1 @@
+"""Plimsoll: an on-chain cross-margin clearinghouse."""

@@ -1,0 +1,133 @@
+"""What to do about each custom error, by its name. A test compares the table with the ABIs."""
+
+HINTS: dict[str, str] = {
+    # The books.
+    "NotAuthorised": (
+        "act as the account's owner, or have the owner set a delegate where that is enough"
+    ),
+    "Reentered": "wait until the running call is over: a token or callback tried to enter again",
+    "Paused": "wait for the guardian to lift the pause; what reduces risk stays open",
+    "BelowInitialMargin": (
+        "deposit, reduce positions, or ask for less: equity must reach initial margin"
+    ),
+    "RatioWorsened": (
+        "below initial margin only what improves both ratios passes: deposit, or reduce "
+        "without loss"
+    ),
+    "DoubtfulPrice": (
+        "a price of the account is not OK: observe it again, or only reduce risk meanwhile"
+    ),
+    "TooManyPositions": "close a position, or use another sub-account",
+    "PositionTooLarge": "split the position over sub-accounts: size or quote does not fit 104 bits",
+    "ZeroAmount": "name an amount above zero",
+    # The door.
+    "OnlyOwnerOpens": (
+        "let the owner deposit this asset first: a stranger can only add to what is held"
+    ),
+    "InsufficientCollateral": "ask for at most `balance`",
+    "InsufficientLiquidity": "ask for at most `available`, or wait until borrowers repay",
+    "WinnersCapExceeded": "settle positions of accounts that lost, then try again",
+    "NotYourSubAccount": (
+        "transfers stay between one owner's accounts: withdraw and deposit instead"
+    ),
+    "NotSealed": "wait until set-up is over: deposits open with `seal`",
+    "EngineNotReady": "wait until `readyAt`",
+    "EngineInvalid": "submit an engine that is sealed and wired to this ClearingHouse",
+    "CashOutWithLoss": "withdraw in another transaction: this one books a loss",
+    "UnsupportedDecimals": "use a settlement token of at most 18 decimals",
+    "PausedTooRecently": "pause liquidation again after `readyAt`",
+    "MulticallNested": "put all calls into one multicall",
+    "ValueNotAccepted": "send no ether along: only updatePyth and multicall take it",
+    "UnexpectedValue": "do not send ether to the ClearingHouse",
+    "EpochsExhausted": "cancel orders one by one, or use another sub-account",
+    "PrincipalTooLarge": "split the amount over sub-accounts: it does not fit its place in storage",
+    # Tokens.
+    "OnlyClearingHouse": "call the ClearingHouse instead",
+    "NothingReceived": "check the payer's balance: the token moved nothing",
+    "BalanceBelowClaims": (
+        "the token lost balance by itself: its exits are closed until it is made whole"
+    ),
+    # Orders.
+    "OrderExpired": "sign a new order with a later expiry",
+    "OrderEpochPassed": "sign a new order at the account's present epoch",
+    "OrderSpent": "the order is filled or cancelled: sign a new one",
+    "WrongTaker": "only the order's named taker may take it",
+    "InvalidSignature": (
+        "sign with the order's signer, over this chain and this ClearingHouse; check "
+        "that a delegate still is one"
+    ),
+    "BelowMinimumFill": "fill at least `minimum`",
+    "NotReducing": "ask for less: a reduce-only order may not open or cross zero",
+    "LegsInvalid": "use 1 to 8 legs in ascending order of instrument, no ratio zero",
+    "OrdersDoNotMatch": "match a buy and a sell of the same legs",
+    "PricesDoNotCross": "the buyer's price is below the seller's: improve one of them",
+    "SelfTrade": "trade with somebody else: a trade with oneself would only print",
+    "MarketClosed": "this market only takes trades that reduce both sides",
+    "OpenInterestCapExceeded": (
+        "trade less, or against open interest: the market is full, or the reserves carry no more"
+    ),
+    "PriceNotOk": "observe the price again; until it is OK only trades that reduce risk pass",
+    "SettlementTokenDepegged": "new risk waits until the settlement token is back at its peg",
+    # The auction.
+    "AccountHealthy": "nothing to liquidate: the account covers its maintenance margin",
+    "ObservedTooRecently": "look again at `readyAt`",
+    "NotInAuction": "flag the account first, twice, at least 12 seconds apart",
+    "SameBlock": "bid in a later block than the flag",
+    "AuctionAlreadyRunning": "nothing to flag: bid",
+    "NotRestored": "the auction ends when equity reaches `target`",
+    "StillUnhealthy": "the account is below maintenance and its prices are good: the clock runs",
+    "PriceAboveLimit": "quote again and raise `maxPrice`, or wait for a deeper discount",
+    "BidExpired": "quote again and set a later deadline",
+    "VersionChanged": "the account's contents changed: read it again and quote again",
+    "CheckPending": "wait for the end of this transaction: the account has been touched in it",
+    "SelfBid": "bid with another account",
+    "FractionInvalid": "name a fraction above 0 and at most 1",
+    "NoPayoutOnDoubtfulPrice": (
+        "wait until every price of the account is OK: the waterfall pays nothing before"
+    ),
+    "PayoutAboveCap": "take a smaller fraction",
+    "NothingToWriteOff": "only an account with debt and nothing else is written off",
+    # Prices.
+    "PriceAlreadyFixed": "observe in a transaction of its own, before acting on the price",
+    "InsufficientGas": "send the transaction again with more gas",
+    "SourceDisagrees": "check the new source: it must agree with the one it replaces",
+    "SourceUnusable": "check the address, the decimals and the age of the source",
+    "DecimalsMismatch": "pin the decimals that the source reports",
+    "NotBrokenLongEnough": "a price can be frozen only when its feed has been broken for long",
+    "UpdateFeeMissing": "send `fee` along as value",
+    # Parameters.
+    "ParameterOutOfBounds": "choose a value within the bounds of docs/margin.md, section 8",
+    "StepTooLarge": "loosen in several steps, a day apart",
+    "TooEarly": "wait until `readyAt`",
+    "SubmissionExpired": "submit the parameter again",
+    "NothingSubmitted": "submit the parameter first",
+    "AlreadySet": "this word can be set once only",
+    "NotWired": "name the ClearingHouse with `wire` first",
+    "AlreadyWired": "the engine serves `clearingHouse` already: deploy another",
+    "AlreadySealed": "set-up is over: submit and accept instead",
+    "UnknownAsset": "use the id of a listed asset",
+    "UnknownUnderlying": "use the id of an underlying that has a price source",
+    "UnknownInstrument": "use a perpetual of a listed underlying",
+    "RateSourceMissing": "accept the rate source, and the market feed that waits, first",
+    "SettlementTokenListed": "list another token: the settlement token counts as cash already",
+    "CapExceeded": "deposit less: the asset's cap is in sight",
+    "GrowthExceeded": "deposit less, or after an hour: the asset grows faster than its limit",
+    "HoldingTooLarge": "split the deposit over sub-accounts",
+    # Libraries.
+    "AccessManagedUnauthorized": "act with a role that the AccessManager lets call this function",
+    "AccessManagedRequiredDelay": (
+        "schedule the call in the AccessManager and run it after the delay"
+    ),
+    "AccessManagedInvalidAuthority": "name the AccessManager's contract as authority",
+    "SafeERC20FailedOperation": (
+        "check balance and approval (of the vault) and whether the token is paused"
+    ),
+    "SafeCastOverflowedIntDowncast": "use a smaller amount",
+    "SafeCastOverflowedUintDowncast": "use a smaller amount",
+    "SafeCastOverflowedUintToInt": "use a smaller amount",
+    "AddressEmptyCode": "check the address: there is no contract",
+    "FailedCall": "the inner call failed without a reason: try it alone",
+    "InsufficientBalance": "send more ether along",
+    "InvalidShortString": "report this: a constant is broken",
+    "StringTooLong": "report this: a constant is broken",
+}

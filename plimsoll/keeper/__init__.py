@@ -1,0 +1,19 @@
+"""A liquidation keeper: `decide` is pure, `act` reads and sends, `discover` finds the accounts."""
+
+from plimsoll.keeper.act import Keeper, Outcome, Report
+from plimsoll.keeper.decide import Limits, Plan, Seen, Snapshot, decide
+from plimsoll.keeper.settings import keeper_from, keeper_on, manifest_from
+
+__all__ = [
+    "Keeper",
+    "Limits",
+    "Outcome",
+    "Plan",
+    "Report",
+    "Seen",
+    "Snapshot",
+    "decide",
+    "keeper_from",
+    "keeper_on",
+    "manifest_from",
+]

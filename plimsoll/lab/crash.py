@@ -1,0 +1,263 @@
+"""One world from its opening to its end: accounts, trades, prices step by step."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from plimsoll.chain import Chain
+from plimsoll.errors import ContractError
+from plimsoll.instruments import CASH, AccountId, Instrument
+from plimsoll.lab.actors import Actor, Cast
+from plimsoll.lab.books import Books, Told
+from plimsoll.lab.figures import dollars
+from plimsoll.lab.node import Anvil, KeeperProcess
+from plimsoll.lab.prices import TICK, PricePath
+from plimsoll.lab.record import (
+    Compartment,
+    Loss,
+    Portrait,
+    Reading,
+    Slice,
+    WorldRecord,
+)
+from plimsoll.lab.scenario import Scenario, ScenarioError
+from plimsoll.lab.worlds import Exchange, Opening, World
+from plimsoll.orders import Order
+from plimsoll.protocol import Account
+from plimsoll.units import WAD, from_units
+
+# Longer than the gap between the two looks that flag an account.
+TICK_SECONDS = 15
+_CLOSING_TICKS = 60
+_ORDER_SECONDS = 600
+_FOREVER = 2**40 - 1
+# What the desk pays the maker on either side of the index price to be rid of what it took over.
+_HALF_SPREAD = Decimal("0.0005")
+_SIZE_PLACES = Decimal("0.000001")
+
+Mint = Callable[[str, str, Decimal], Any]
+"""Symbol, receiver, whole tokens."""
+Push = Callable[[Mapping[str, Decimal], int], Any]
+"""New prices by symbol in a block of that time: reported by the oracles, observed by the engine."""
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Crash:
+    """Runs a scenario in one world. Everything that it records is read from the chain."""
+
+    scenario: Scenario
+    path: PricePath
+    world: World
+    node: Anvil
+    cast: Cast
+    exchange: Exchange
+    mint: Mint
+    push: Push
+    first_block: int
+    record: WorldRecord = field(init=False)
+    _starts: list[int] = field(default_factory=list)
+    """The first block of each step."""
+
+    @property
+    def chain(self) -> Chain:
+        return self.cast.sponsor.house.chain
+
+    def open(self) -> None:
+        """Everybody pays in; every position is traded against the maker."""
+        house = self.scenario.house
+        for actor, cash in (
+            (self.cast.maker, house.maker_cash),
+            (self.cast.lender, house.lender_cash),
+            (self.cast.desk, house.desk_cash),
+        ):
+            self._pay_in(actor, actor.account(), self.exchange.cash.symbol, cash)
+        self.cast.desk.account().set_delegate(self.cast.keeper.address, _FOREVER)
+        self.mint(self.exchange.cash.symbol, self.cast.sponsor.address, house.reserves)
+        self.cast.sponsor.house.add_reserves(house.reserves)
+        portraits = [self._open_trader(number) for number in range(len(self.scenario.traders))]
+        self.record = WorldRecord(self.world.value, portraits)
+
+    def run(self, keeper: KeeperProcess, tell: Tell) -> None:
+        """Step by step; the keeper comes to rest before the next price."""
+        self.record.pool_before = Books(self.chain, self.first_block, {}).pool()
+        before = self._equity_of(self.cast.desk), self._equity_of(self.cast.lender)
+        opened = self.node.time
+        for step, prices in enumerate(self.path.steps):
+            moment = max(opened + step * self.path.step_seconds, self.node.time + 1)
+            self._step(step, prices, moment)
+            self._let_work(keeper, tell, until=moment + self.path.step_seconds)
+            tell(self._line(step))
+        self._let_work(keeper, tell, until=self.node.time + _CLOSING_TICKS * TICK_SECONDS)
+        self._read_accounts(len(self.path.steps), self.chain.w3.eth.block_number)
+        self._read_events()
+        self._read_gas(keeper)
+        self.record.desk_earned = self._equity_of(self.cast.desk) - before[0]
+        self.record.lender_change = self._equity_of(self.cast.lender) - before[1]
+
+    def check(self, assets: Mapping[str, int]) -> None:
+        books = Books(self.chain, self.first_block, assets)
+        self.record.pool_after = books.pool()
+        self.record.checks = books.checks()
+
+    def _open_trader(self, number: int) -> Portrait:
+        trader = self.scenario.traders[number]
+        actor = self.cast.trader(number, trader.name)
+        compartments = []
+        for opening in self.exchange.openings(trader, self.world):
+            try:
+                account = self._open(actor, opening)
+            except ContractError as error:
+                where = f"{trader.name}, {opening.name}, {self.world.value} world"
+                raise ScenarioError(f"{where}: cannot be opened: {error}") from error
+            compartments.append(Compartment(account.id.encode(), opening.name))
+        return Portrait(trader.name, trader.story, compartments)
+
+    def _open(self, actor: Actor, opening: Opening) -> Account:
+        account = actor.account(opening.sub_account)
+        for symbol, units in opening.deposits.items():
+            self._pay_in(actor, account, symbol, from_units(units, self._decimals(symbol)))
+        if opening.borrow:
+            cash = actor.house.asset(CASH)
+            account.withdraw(cash, from_units(opening.borrow, self.exchange.cash.decimals))
+        for symbol, size in opening.sizes.items():
+            self._trade(account, symbol, size, self.exchange.price(symbol))
+        return account
+
+    def _pay_in(self, actor: Actor, account: Account, symbol: str, amount: Decimal) -> None:
+        self.mint(symbol, actor.address, amount)
+        asset = 0 if symbol == self.exchange.cash.symbol else self.exchange.tokens[symbol].asset
+        account.deposit(actor.house.asset(asset), amount)
+
+    def _decimals(self, symbol: str) -> int:
+        cash = self.exchange.cash
+        return cash.decimals if symbol == cash.symbol else self.exchange.tokens[symbol].decimals
+
+    def _trade(self, account: Account, symbol: str, size: Decimal, price: Decimal) -> None:
+        """The maker signs an order; the account takes it."""
+        maker = self.cast.maker.account()
+        order = Order.build(
+            maker.id,
+            Instrument.perpetual(self.exchange.underlyings[symbol]),
+            -size,
+            price,
+            expiry=self.node.time + _ORDER_SECONDS,
+            epoch=maker.epoch(),
+            taker=account.id.owner,
+        )
+        account.take(maker.sign(order), abs(size))
+
+    def _hedge(self, tell: Tell) -> None:
+        """The desk trades away the net delta of what the keeper took over, at the maker's price."""
+        account = self.cast.desk.account()
+        symbols = {number: symbol for symbol, number in self.exchange.underlyings.items()}
+        for risk in account.risk().underlyings:
+            size = -risk.delta.quantize(_SIZE_PLACES)
+            if not size:
+                continue
+            spread = _HALF_SPREAD if size > 0 else -_HALF_SPREAD
+            price = (risk.price.index * (1 + spread)).quantize(TICK)
+            try:
+                self._trade(account, symbols[risk.underlying], size, price)
+            except ContractError as refused:
+                tell(f"the desk keeps its {symbols[risk.underlying]}: {refused}")
+
+    def _step(self, step: int, prices: Mapping[str, Decimal], moment: int) -> None:
+        self.push(prices, moment)
+        block = self.chain.w3.eth.block_number
+        self._starts.append(block)
+        self._read_accounts(step, block)
+        self.record.prices.append(self._prices(prices, block))
+
+    def _prices(self, symbols: Iterable[str], block: int) -> dict[str, int]:
+        """Index prices as the lens reads them."""
+        ids = {symbol: self.exchange.underlyings[symbol] for symbol in symbols}
+        views = self.chain.call(self.chain.lens.functions.underlyings([*ids.values()]), block)
+        return {symbol: view[1][0] for symbol, view in zip(ids, views, strict=True)}
+
+    def _let_work(self, keeper: KeeperProcess, tell: Tell, until: int) -> None:
+        """Moves the clock on while the keeper has accounts in need; the desk hedges after each."""
+        reports = len(keeper.reports)
+        while keeper.wait_until_idle(self.chain.w3.eth.block_number)["in_need"]:
+            if (moment := self.node.time + TICK_SECONDS) >= until:
+                break
+            self.node.mine_at(moment)
+        if any(report["sent"] for report in keeper.reports[reports:]):
+            self._hedge(tell)
+            keeper.wait_until_idle(self.chain.w3.eth.block_number)
+
+    def _read_accounts(self, step: int, block: int) -> None:
+        """Every account of a trader before the keeper can act on the new prices."""
+        compartments = self._compartments()
+        accounts = [each.account for each in compartments]
+        risks, _ = self.chain.call(self.chain.lens.functions.accountRisks(accounts), block)
+        for compartment, risk in zip(compartments, risks, strict=True):
+            equity, _, _, initial, maintenance, _ = risk[0]
+            compartment.readings.append(Reading(step, equity, maintenance, initial))
+
+    def _read_events(self) -> None:
+        by_account = {each.account: each for each in self._compartments()}
+        for told in Books(self.chain, self._starts[0], {}).events:
+            compartment = by_account.get(told.args.get("account", b""))
+            if compartment is not None and told.name == "SliceTaken":
+                compartment.slices.append(self._slice(told))
+            elif compartment is not None and told.name == "LossBooked":
+                compartment.losses.append(self._loss(told))
+
+    def _read_gas(self, keeper: KeeperProcess) -> None:
+        """What the keeper's transactions used, by their receipts."""
+        sent = [a["tx"] for report in keeper.reports for a in report["actions"] if "tx" in a]
+        receipts = [self.chain.w3.eth.get_transaction_receipt(tx) for tx in sent]
+        self.record.keeper_transactions = len(receipts)
+        self.record.keeper_gas = sum(receipt["gasUsed"] for receipt in receipts)
+
+    def _slice(self, told: Told) -> Slice:
+        """What the slice was worth is asked of the block before."""
+        args = told.args
+        house = self.chain.clearing_house.functions
+        margin = self.chain.call(house.margin(args["account"]), told.block - 1)
+        return Slice(
+            step=self._step_of(told.block),
+            time=self.chain.w3.eth.get_block(told.block)["timestamp"],
+            bidder=self._name_of(args["bidder"]),
+            fraction=args["fraction"],
+            depth=args["depth"],
+            price=args["price"],
+            payout=args["payout"],
+            equity=margin[0] * args["fraction"] // WAD,
+        )
+
+    def _loss(self, told: Told) -> Loss:
+        args = told.args
+        return Loss(
+            self._step_of(told.block),
+            args["fromReserves"],
+            args["fromSuppliers"],
+            args["toDeficit"],
+        )
+
+    def _step_of(self, block: int) -> int:
+        return bisect_right(self._starts, block) - 1
+
+    def _name_of(self, account: bytes) -> str:
+        owner = AccountId.decode(account).owner
+        return self.cast.desk.name if owner == self.cast.desk.address else owner
+
+    def _compartments(self) -> list[Compartment]:
+        return [each for portrait in self.record.portraits for each in portrait.compartments]
+
+    def _equity_of(self, actor: Actor) -> int:
+        margin = self.chain.call(
+            self.chain.clearing_house.functions.margin(actor.account().id.encode())
+        )
+        return int(margin[0])
+
+    def _line(self, step: int) -> str:
+        prices = self.record.prices[step]
+        moves = "  ".join(f"{name} {dollars(price, 2)}" for name, price in prices.items())
+        short = sum(not each.readings[step].healthy for each in self._compartments())
+        return f"step {step:>3}  {moves}  below maintenance: {short}"

@@ -1,0 +1,196 @@
+"""The run in a terminal: what a trader understands at a glance. Plain text without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from plimsoll.lab.figures import depth, dollars, fates, percent, ratio, verdict
+from plimsoll.lab.record import Portrait, RunRecord, WorldRecord
+
+_PLAIN_WIDTH = 132
+
+
+def console() -> Console:
+    """Colours and lines for a terminal; bare text for a file or a pipe."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+class Stages:
+    """Says what is being done, and how long it took."""
+
+    def __init__(self, to: Console) -> None:
+        self.to = to
+        self.started = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = self.elapsed
+        self.to.print(f"[bold]{began:6.1f} s  {name}[/bold]")
+        yield
+        self.to.print(f"          done in {self.elapsed - began:.1f} s")
+
+    def tell(self, text: str) -> None:
+        self.to.print(f"          {text}")
+
+
+class Report:
+    def __init__(self, run: RunRecord, to: Console) -> None:
+        self.run = run
+        self.to = to
+
+    def show(self) -> None:
+        self.to.print()
+        self.to.print(f"[bold]{self.run.title}[/bold]: {self.run.label}")
+        self._market()
+        self._openings()
+        self._outcomes()
+        for world in self.run.worlds:
+            self._slices(world)
+        self._losses()
+        for world in self.run.worlds:
+            self._books(world)
+        self._summary()
+
+    def _summary(self) -> None:
+        """The last lines on the screen: each world in one."""
+        self.to.print()
+        for world in self.run.worlds:
+            hit = [each.name for each in world.portraits if each.slices or each.losses]
+            debt = dollars(sum(loss.total for loss in world.losses))
+            holding = sum(check.holds for check in world.checks)
+            self.to.print(
+                f"[bold]{world.name} world[/bold]: {len(hit)} of {len(world.portraits)} portfolios"
+                f" liquidated ({', '.join(hit) or 'none'}); bad debt {debt};"
+                f" {holding} of {len(world.checks)} checks of the books hold",
+                soft_wrap=True,
+            )
+
+    def _market(self) -> None:
+        table = self._table(
+            "The crash", ["", "opening", "lowest", "at step", "end", "lowest / opening"]
+        )
+        series = self.run.worlds[0].prices
+        for symbol in series[0]:
+            prices = [each[symbol] for each in series]
+            low = min(prices)
+            table.add_row(
+                symbol,
+                dollars(prices[0], 2),
+                dollars(low, 2),
+                str(prices.index(low)),
+                dollars(prices[-1], 2),
+                ratio(low * 10**18 // prices[0]),
+            )
+        self.to.print(table)
+
+    def _openings(self) -> None:
+        names = ["portfolio"]
+        for world in self.run.worlds:
+            names += [f"{world.name}: equity", "initial margin", "maintenance"]
+        table = self._table("At the opening: the same portfolios, two ways to margin them", names)
+        for at, portrait in enumerate(self.run.worlds[0].portraits):
+            cells: list[str] = []
+            for world in self.run.worlds:
+                first = [each.readings[0] for each in world.portraits[at].compartments]
+                cells += [
+                    dollars(sum(reading.equity for reading in first)),
+                    dollars(sum(reading.initial for reading in first)),
+                    dollars(sum(reading.maintenance for reading in first)),
+                ]
+            table.add_row(portrait.name, *cells)
+        self.to.print(table)
+
+    def _outcomes(self) -> None:
+        names = ["portfolio"]
+        for world in self.run.worlds:
+            names += [f"{world.name}: end", "change", "outcome"]
+        table = self._table("Who is liquidated, and what is left", names)
+        for at, portrait in enumerate(self.run.worlds[0].portraits):
+            cells: list[str] = []
+            for world in self.run.worlds:
+                cells += self._outcome(world.portraits[at])
+            table.add_row(portrait.name, *cells)
+        self.to.print(table)
+
+    def _outcome(self, portrait: Portrait) -> list[str]:
+        last = len(portrait.compartments[0].readings) - 1
+        opening, end = portrait.equity(0), portrait.equity(last)
+        colour = "red" if portrait.slices or portrait.losses else "green"
+        words = "\n".join(fates(portrait))
+        return [dollars(end), dollars(end - opening), f"[{colour}]{words}[/{colour}]"]
+
+    def _slices(self, world: WorldRecord) -> None:
+        table = self._table(
+            f"{world.name} world: who bought which slice at which discount",
+            ["step", "from", "slice", "depth", "worth", "price", "discount", "from pool", "bidder"],
+        )
+        rows = [
+            (taken, portrait, compartment)
+            for portrait in world.portraits
+            for compartment in portrait.compartments
+            for taken in compartment.slices
+        ]
+        for taken, portrait, compartment in sorted(rows, key=lambda row: row[0].time):
+            alone = len(portrait.compartments) == 1
+            table.add_row(
+                str(taken.step),
+                portrait.name if alone else f"{portrait.name}: {compartment.name}",
+                percent(taken.fraction),
+                depth(taken.depth),
+                dollars(taken.equity, 2),
+                dollars(taken.price, 2),
+                dollars(taken.discount, 2),
+                dollars(taken.payout, 2),
+                taken.bidder,
+            )
+        if rows:
+            self.to.print(table)
+        else:
+            self.to.print(f"{world.name} world: nobody was liquidated")
+
+    def _losses(self) -> None:
+        table = self._table(
+            "Bad debt, and who bore it",
+            ["world", "bad debt", "reserves", "suppliers", "deficit", "lender", "bidder", "gas"],
+        )
+        for world in self.run.worlds:
+            losses = world.losses
+            table.add_row(
+                world.name,
+                dollars(sum(loss.total for loss in losses), 2),
+                dollars(sum(loss.from_reserves for loss in losses), 2),
+                dollars(sum(loss.from_suppliers for loss in losses), 2),
+                dollars(sum(loss.to_deficit for loss in losses), 2),
+                dollars(world.lender_change, 2),
+                dollars(world.desk_earned, 2),
+                f"{world.keeper_gas:,} in {world.keeper_transactions} tx",
+            )
+        self.to.print(table)
+
+    def _books(self, world: WorldRecord) -> None:
+        """Each check on two lines: what is claimed and found, and the two numbers."""
+        self.to.print(f"{world.name} world: the books, in the smallest unit", style="italic")
+        for check in world.checks:
+            colour = "green" if check.holds else "red"
+            found = f"[{colour}]{verdict(check)}[/{colour}]"
+            self.to.print(f"{check.number:>4}  {check.claim}: {found}")
+            sign = "=" if check.left == check.right else ">" if check.left > check.right else "<"
+            self.to.print(f"      {check.left} {sign} {check.right}", style="dim")
+
+    def _table(self, title: str, names: Sequence[str]) -> Table:
+        style = box.ROUNDED if self.to.is_terminal else box.ASCII2
+        table = Table(title=title, title_justify="left", box=style, pad_edge=False)
+        for number, name in enumerate(names):
+            table.add_column(name, justify="left" if number == 0 else "right")
+        return table

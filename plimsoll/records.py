@@ -1,0 +1,357 @@
+"""What the chain answers, as frozen records in `Decimal`. Every conversion is exact."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, Self
+
+from eth_typing import ChecksumAddress
+
+from plimsoll.instruments import Holding, Instrument, Position
+from plimsoll.units import from_units, from_wad
+
+UNREADABLE = -(2**127)
+"""The health, as the lens writes it, of an account that could not be read."""
+_UNBOUNDED = 2**127 - 1
+_BPS_DECIMALS = 4
+_MILLION_DECIMALS = 6
+
+
+class PriceStatus(IntEnum):
+    OK = 0
+    STALE = 1
+    INVALID = 2
+    OUT_OF_BOUNDS = 3
+    DEVIATING = 4
+    UNCONFIRMED = 5
+    SEQUENCER_DOWN = 6
+    FROZEN = 7
+
+
+class AuctionState(IntEnum):
+    NONE = 0
+    OBSERVED = 1
+    RUNNING = 2
+    HALTED = 3
+    STANDING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    index: Decimal
+    stable: Decimal
+    band: Decimal
+    """A share of the index price."""
+    status: PriceStatus
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        index, stable, band, status = raw
+        return cls(
+            from_wad(index), from_wad(stable), from_units(band, _BPS_DECIMALS), PriceStatus(status)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    equity: Decimal
+    initial_equity: Decimal
+    maintenance_equity: Decimal
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+    doubtful: bool
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        equity, initial, maintenance, initial_margin, maintenance_margin, doubtful = raw
+        return cls(
+            from_wad(equity),
+            from_wad(initial),
+            from_wad(maintenance),
+            from_wad(initial_margin),
+            from_wad(maintenance_margin),
+            doubtful,
+        )
+
+    @property
+    def healthy(self) -> bool:
+        return self.maintenance_equity >= self.maintenance_margin
+
+    @property
+    def free(self) -> bool:
+        """Whether the account may withdraw or add risk."""
+        return self.initial_equity >= self.initial_margin
+
+
+@dataclass(frozen=True, slots=True)
+class MarginParts:
+    scan: Decimal
+    collateral_charge: Decimal
+    position_charge: Decimal
+    band: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        return cls(*(from_wad(value) for value in raw))
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingRisk:
+    underlying: int
+    price: Price
+    delta: Decimal
+    value: Decimal
+    worst_case: Decimal
+    """Gain or loss in the worst joint scenario."""
+    funding_index: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        underlying, price, *numbers = raw
+        return cls(underlying, Price.decode(price), *(from_wad(number) for number in numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    cash: Decimal
+    collateral: tuple[Holding, ...]
+    positions: tuple[Position, ...]
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        cash, holdings, positions = raw
+        return cls(
+            from_wad(cash),
+            tuple(Holding.decode(word) for word in holdings),
+            tuple(Position.decode(word) for word in positions),
+        )
+
+    def size(self, instrument: Instrument) -> Decimal:
+        return sum((p.size for p in self.positions if p.instrument == instrument), Decimal(0))
+
+    def units(self, asset: int) -> int:
+        """The balance of a collateral asset in the token's units."""
+        return sum(held.units for held in self.collateral if held.asset == asset)
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionClock:
+    state: AuctionState
+    observed_at: int
+    elapsed: int
+    ticked_at: int
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        state, *times = raw
+        return cls(AuctionState(state), *times)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRisk:
+    margin: Margin
+    health: Decimal
+    """Maintenance equity over maintenance margin; infinite without margin."""
+    free_collateral: Decimal
+    initial: MarginParts
+    maintenance: MarginParts
+    underlyings: tuple[UnderlyingRisk, ...]
+    portfolio: Portfolio
+    auction: AuctionClock
+    depth: Decimal
+    """Depth of the auction, as a share."""
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        margin, health, free, initial, maintenance, underlyings, portfolio, auction, depth = raw
+        return cls(
+            Margin.decode(margin),
+            health_of(health),
+            from_wad(free),
+            MarginParts.decode(initial),
+            MarginParts.decode(maintenance),
+            tuple(UnderlyingRisk.decode(risk) for risk in underlyings),
+            Portfolio.decode(portfolio),
+            AuctionClock.decode(auction),
+            from_units(depth, _BPS_DECIMALS),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionView:
+    """What a liquidation bot decides on."""
+
+    margin: Margin
+    health: Decimal
+    clock: AuctionClock
+    depth: Decimal
+    version: int
+    fraction: Decimal
+    """The largest slice that a bid could take now."""
+    price: Decimal
+    """Its price; negative when the bidder is paid."""
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self | None:
+        """None for an account that could not be read."""
+        readable, margin, health, auction, depth, version, fraction, price = raw
+        if not readable:
+            return None
+        return cls(
+            Margin.decode(margin),
+            health_of(health),
+            AuctionClock.decode(auction),
+            from_units(depth, _BPS_DECIMALS),
+            version,
+            from_wad(fraction),
+            from_wad(price),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SliceQuote:
+    fraction: Decimal
+    price: Decimal
+    depth: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        taken, price, depth = raw
+        return cls(from_wad(taken), from_wad(price), from_units(depth, _BPS_DECIMALS))
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTerms:
+    mark: Decimal
+    status: PriceStatus
+    funding_index: Decimal
+    taker_fee: Decimal
+    """A share of the notional, as is `maker_fee`."""
+    maker_fee: Decimal
+    open_interest_cap: Decimal
+    """Dollars."""
+    stress_jump: Decimal
+    closed: bool
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        mark, status, funding, taker, maker, cap, jump, closed = raw
+        return cls(
+            from_wad(mark),
+            PriceStatus(status),
+            from_wad(funding),
+            from_units(taker, _MILLION_DECIMALS),
+            from_units(maker, _MILLION_DECIMALS),
+            from_wad(cap),
+            from_units(jump, _BPS_DECIMALS),
+            closed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CollateralValue:
+    """What an amount of an asset counts for, and why. Dollars, but for `units`."""
+
+    units: Decimal
+    value: Decimal
+    scan_loss: Decimal
+    haircut: Decimal
+    basis_charge: Decimal
+    price_reserve: Decimal
+    counted: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        return cls(*(from_wad(value) for value in raw))
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTerms:
+    token: ChecksumAddress
+    decimals: int
+    underlying: int
+    claims: Decimal
+    held: Decimal
+    per_token: CollateralValue
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        token, decimals, underlying, claims, held, per_token = raw
+        return cls(
+            token,
+            decimals,
+            underlying,
+            from_units(claims, decimals),
+            from_units(held, decimals),
+            CollateralValue.decode(per_token),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingState:
+    price: Price
+    observed_at: int
+    market: MarketTerms
+    open_interest: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self | None:
+        """None for an underlying that could not be read."""
+        readable, price, observed_at, market, open_interest = raw
+        if not readable:
+            return None
+        return cls(
+            Price.decode(price), observed_at, MarketTerms.decode(market), from_wad(open_interest)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    supply_index: Decimal
+    borrow_index: Decimal
+    accrued_at: int
+    supplied: Decimal
+    borrowed: Decimal
+    net_quote: Decimal
+    reserves: Decimal
+    deficit: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        supply, borrow, accrued_at, *dollars = raw
+        return cls(
+            from_units(supply, 27),
+            from_units(borrow, 27),
+            accrued_at,
+            *(from_wad(value) for value in dollars),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    initial_factor: Decimal
+    stress_share: Decimal
+    winners_cap: Decimal
+    payout_cap: Decimal
+    dust: Decimal
+    depegged: bool
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        factor, share, winners, payout, dust, depegged = raw
+        return cls(
+            from_units(factor, _BPS_DECIMALS),
+            from_units(share, _BPS_DECIMALS),
+            from_wad(winners),
+            from_wad(payout),
+            from_wad(dust),
+            depegged,
+        )
+
+
+def health_of(raw: int) -> Decimal:
+    """Without margin: plus infinity, or minus infinity when there is only debt."""
+    if abs(raw) >= _UNBOUNDED:
+        return Decimal("Infinity").copy_sign(Decimal(raw))
+    return from_wad(raw)

@@ -1,0 +1,280 @@
+"""Prices, yield rates and parameters over time: the twin of docs/margin.md sections 9 to 11.
+
+Everything here is a pure function of what was stored, what the sources answer now and the time.
+Prices and rates have 18 decimals; a reading that is not usable is `None` or carries the status that
+says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from plimsoll.risk.model import (
+    BPS,
+    AssetTerms,
+    Price,
+    PriceStatus,
+    broken_band,
+    ceil_div,
+    tiered_haircut,
+)
+
+HOUR = 3_600
+YEAR = 31_536_000
+RATE_RAMP = 259_200
+RATE_LIMIT = 2**68
+PRICE_LIMIT = 2**94
+CROWD_TICK = 16
+CROWD_MOST = 112
+PYTH_CONFIDENCE_SHARE = 50
+
+
+def to_wad_down(value: int, decimals: int) -> int:
+    """A number with `decimals` brought to 18, rounded down."""
+    scale: int = 10 ** abs(18 - decimals)
+    return value * scale if decimals <= 18 else value // scale
+
+
+# Prices (section 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a price source is read; `2^floor <= price < 2^ceiling`."""
+
+    decimals: int
+    max_age: int
+    floor: int = 0
+    ceiling: int = 94
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source says: an unscaled value and when it was true; `None` when it says nothing."""
+
+    value: int
+    updated_at: int
+    confidence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer after its checks; `price` means something only when the status is `OK`."""
+
+    price: int
+    status: PriceStatus
+
+    @property
+    def usable(self) -> bool:
+        return self.status == PriceStatus.OK
+
+
+def read(source: Source, answer: Answer | None, now: int) -> Reading:
+    """The answer of a source, in the order of its checks."""
+    if answer is None or answer.value <= 0 or answer.updated_at > now:
+        return Reading(0, PriceStatus.INVALID)
+    if answer.confidence > answer.value // PYTH_CONFIDENCE_SHARE:
+        return Reading(0, PriceStatus.INVALID)
+    if now - answer.updated_at > source.max_age:
+        return Reading(0, PriceStatus.STALE)
+    price = to_wad_down(answer.value, source.decimals)
+    if not 2**source.floor <= price < 2**source.ceiling:
+        return Reading(price, PriceStatus.OUT_OF_BOUNDS)
+    return Reading(price, PriceStatus.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceObservation:
+    """What is stored of an underlying's price."""
+
+    stable: int
+    last: int
+    time: int
+    status: PriceStatus = PriceStatus.OK
+
+
+def stable_at(seen: PriceObservation, range_: int, now: int) -> int:
+    """The stable price: the interval is credited to the observation at its start, at most one
+    scan range an hour."""
+    step = seen.stable * range_ * min(now - seen.time, HOUR) // (HOUR * BPS)
+    return seen.stable + max(-step, min(step, seen.last - seen.stable))
+
+
+def price_at(
+    seen: PriceObservation,
+    primary: Reading,
+    *,
+    range_: int,
+    band: int,
+    now: int,
+    sequencer_down: bool = False,
+) -> Price:
+    """The price of this moment; `range_` and `band` are initial values."""
+    index, status = seen.last, seen.status
+    if status != PriceStatus.FROZEN and sequencer_down:
+        status = PriceStatus.SEQUENCER_DOWN
+    elif status == PriceStatus.OK:
+        status = primary.status
+        index = primary.price if primary.usable else seen.last
+    width = band
+    if status == PriceStatus.FROZEN:
+        width = 0
+    elif status != PriceStatus.OK:
+        width = broken_band(range_, band, now - seen.time)
+    return Price(index, stable_at(seen, range_, now), width, status)
+
+
+def observe(
+    seen: PriceObservation,
+    first: Reading,
+    second: Reading | None,
+    *,
+    deviation: int = 0,
+    range_: int,
+    now: int,
+    sequencer_down: bool = False,
+) -> PriceObservation:
+    """What is stored after both sources were read; `second` is `None` when none is configured."""
+    if sequencer_down or seen.status == PriceStatus.FROZEN:
+        return seen
+    stable = stable_at(seen, range_, now)
+    if second is None:
+        return PriceObservation(stable, first.price, now) if first.usable else seen
+    if first.usable and second.usable:
+        if abs(first.price - second.price) * BPS <= deviation * first.price:
+            return PriceObservation(stable, first.price, now)
+        return replace(seen, status=PriceStatus.DEVIATING)
+    if first.usable or second.usable:
+        price = first.price if first.usable else second.price
+        return PriceObservation(stable, price, now, PriceStatus.UNCONFIRMED)
+    return seen
+
+
+# Yield tokens (section 9)
+
+
+@dataclass(frozen=True, slots=True)
+class RateTerms:
+    """Growth cap in bps a year and discount bound in bps; whether there is a market feed."""
+
+    growth: int
+    discount_bound: int = 0
+    has_market: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateObservation:
+    """What is stored of a yield token: ceiling base, rate, market, credit in seconds."""
+
+    base: int
+    rate: int
+    market: int
+    credit: int
+    seen: bool
+    time: int
+
+    @classmethod
+    def first(cls, redemption: int, now: int) -> RateObservation:
+        return cls(redemption, redemption, redemption, 0, False, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The rates of this moment: `maintenance` is q, `initial` is qI."""
+
+    rate: int
+    market: int
+    credit: int
+    maintenance: int
+    initial: int
+    doubtful: bool
+
+
+def is_usable_rate(rate: int | None) -> bool:
+    return rate is not None and 0 < rate < RATE_LIMIT
+
+
+def is_beyond(rate: int, market: int, bound: int) -> bool:
+    """Whether the market's discount to the rate exceeds the bound."""
+    return market * BPS < rate * (BPS - bound)
+
+
+def rates_at(
+    seen: RateObservation,
+    redemption: int | None,
+    market: int | None,
+    terms: RateTerms,
+    now: int,
+) -> Rates:
+    """The rates of this moment from what is stored and what the sources say."""
+    elapsed = now - seen.time
+    redeems = redemption is not None and is_usable_rate(redemption)
+    trades = market is not None and is_usable_rate(market)
+    ceiling = seen.base + _growth(seen, terms, now)
+    rate = min(redemption, ceiling) if redeems and redemption is not None else seen.rate
+    traded = _market(seen, market if trades else None, rate, terms)
+    step = min(elapsed, HOUR) if seen.seen else 0
+    if is_beyond(seen.rate, seen.market, terms.discount_bound):
+        credit = min(RATE_RAMP, seen.credit + step)
+    else:
+        credit = max(0, seen.credit - step)
+    gap = max(0, rate - traded)
+    return Rates(
+        rate=rate,
+        market=traded,
+        credit=credit,
+        maintenance=rate - ceil_div(gap * credit, RATE_RAMP),
+        initial=min(rate, traded),
+        doubtful=not redeems
+        or (terms.has_market and not trades)
+        or is_beyond(rate, traded, terms.discount_bound),
+    )
+
+
+def _growth(seen: RateObservation, terms: RateTerms, now: int) -> int:
+    return seen.base * terms.growth * (now - seen.time) // (BPS * YEAR)
+
+
+def _market(seen: RateObservation, market: int | None, rate: int, terms: RateTerms) -> int:
+    if not terms.has_market:
+        return rate
+    return seen.market if market is None else market
+
+
+def observe_rates(
+    seen: RateObservation,
+    redemption: int | None,
+    market: int | None,
+    terms: RateTerms,
+    now: int,
+) -> RateObservation:
+    """What is stored after both sources were read: the ceiling follows in both directions."""
+    state = rates_at(seen, redemption, market, terms, now)
+    grow = _growth(seen, terms, now)
+    if redemption is not None and is_usable_rate(redemption):
+        base = max(seen.base - min(seen.base, grow), min(seen.base + grow, redemption))
+    else:
+        base = min(RATE_LIMIT - 1, seen.base + grow)
+    usable = terms.has_market and is_usable_rate(market)
+    return RateObservation(base, state.rate, state.market, state.credit, usable, now)
+
+
+# Funding and crowding (section 11)
+
+
+def funding_index(index: int, rate: int, elapsed: int) -> int:
+    """Cumulative funding `elapsed` seconds after a checkpoint, dollars per unit, rounded down."""
+    return index + rate * elapsed // HOUR
+
+
+def crowd_target(initial: AssetTerms, value: int) -> int:
+    """The average haircut of the system's holding, bps, rounded up."""
+    return ceil_div(tiered_haircut(initial, value), value) if value else 0
+
+
+def move_crowd(crowd: int, target: int, clock: int, now: int) -> tuple[int, int]:
+    """The crowd rate and its clock, which is set only when the rate moves."""
+    ticks = now // CROWD_TICK
+    step = min(CROWD_MOST, (ticks - clock) // 2)
+    moved = crowd + max(-step, min(step, target - crowd))
+    return moved, clock if moved == crowd else ticks

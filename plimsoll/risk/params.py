@@ -1,0 +1,370 @@
+"""Parameter words: human-readable records to packed words and back, and how words may change.
+
+The layouts are those of `contracts/libraries/Params.sol`, lowest bits first. Every risk field is
+encoded so that bigger is tighter: a field marked as a complement is stored as `2^width - 1 -
+value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import ClassVar, Self
+
+from plimsoll.risk import model
+
+RAMP = 3 * 24 * 3600
+DELAY = 2 * 24 * 3600
+COOLDOWN = 24 * 3600
+SUBMISSION_LIFE = 7 * 24 * 3600
+ADDRESS_BITS = 160
+
+
+class Kind(IntEnum):
+    """What a parameter word describes."""
+
+    GLOBAL = 0
+    UNDERLYING = 1
+    ASSET = 2
+    MARKET = 3
+    FUNDING = 4
+    SOURCE = 5
+    SECOND_SOURCE = 6
+    PYTH_ID = 7
+    SECOND_PYTH_ID = 8
+    TOKEN = 9
+    RATE_SOURCE = 10
+    RATE_MARKET = 11
+    SEQUENCER = 12
+    FROZEN_PRICE = 13
+
+
+class SourceKind(IntEnum):
+    """How a price source is read."""
+
+    NONE = 0
+    CHAINLINK = 1
+    PYTH = 2
+
+
+class RateKind(IntEnum):
+    """How the redemption rate of a yield token is read."""
+
+    NONE = 0
+    ERC4626 = 1
+    STETH_PER_TOKEN = 2
+
+
+class ParameterError(ValueError):
+    """A parameter does not fit its place in the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a word: its width in bits, and whether it is stored as a complement."""
+
+    name: str
+    width: int
+    complement: bool = False
+
+    @property
+    def maximum(self) -> int:
+        return (1 << self.width) - 1
+
+    def encode(self, value: int) -> int:
+        if not 0 <= value <= self.maximum:
+            raise ParameterError(f"{self.name} = {value} does not fit 0..{self.maximum}")
+        return self.maximum - value if self.complement else value
+
+    def decode(self, code: int) -> int:
+        return self.maximum - code if self.complement else code
+
+
+def _limit(name: str, width: int) -> Field:
+    return Field(name, width, complement=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A packed word as a record; subclasses name the fields in the order of the layout."""
+
+    KIND: ClassVar[Kind]
+    LAYOUT: ClassVar[tuple[Field, ...]]
+
+    @property
+    def word(self) -> int:
+        packed = shift = 0
+        for field in self.LAYOUT:
+            packed |= field.encode(int(getattr(self, field.name))) << shift
+            shift += field.width
+        return packed
+
+    @classmethod
+    def from_word(cls, word: int) -> Self:
+        names = [f.name for f in fields(cls)]
+        values = {f.name: f.decode(code) for f, code in codes(cls.LAYOUT, word)}
+        return cls(**{name: values[name] for name in names})
+
+
+def codes(layout: tuple[Field, ...], word: int) -> Iterator[tuple[Field, int]]:
+    """The raw codes of a word, lowest field first."""
+    for field in layout:
+        yield field, word & field.maximum
+        word >>= field.width
+    if word:
+        raise ParameterError(f"bits beyond the layout are set: {word:#x}")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalParams(Word):
+    """Factors of the margin and of the waterfall."""
+
+    initial_factor: int = 12_500
+    band_ceiling: int = 100
+    stress_share: int = 10_000
+    winners_cap: int = 1_000_000
+    payout_cap: int = 1_000_000
+    dust: int = 10
+    peg_bound: int = 200
+
+    KIND = Kind.GLOBAL
+    LAYOUT = (
+        Field("initial_factor", 16),
+        Field("band_ceiling", 14),
+        _limit("stress_share", 16),
+        _limit("winners_cap", 32),
+        _limit("payout_cap", 32),
+        Field("dust", 16),
+        _limit("peg_bound", 14),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingParams(Word):
+    """Scan range, window, closing cost, concentration and band of an underlying."""
+
+    range: int
+    window: int
+    closing: int = 0
+    concentration: int = 0
+    band: int = 0
+
+    KIND = Kind.UNDERLYING
+    LAYOUT = (
+        Field("range", 14),
+        Field("window", 10),
+        Field("closing", 10),
+        Field("concentration", 14),
+        Field("band", 10),
+    )
+
+    def terms(self) -> model.UnderlyingTerms:
+        return model.UnderlyingTerms(
+            self.range, self.window, self.closing, self.concentration, self.band
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AssetParams(Word):
+    """Tiers in dollars, haircuts, basis charge and caps in dollars of a collateral asset."""
+
+    tier1: int
+    tier2: int
+    haircut1: int = 0
+    haircut2: int = 0
+    haircut3: int = 0
+    basis: int = 0
+    cap: int = (1 << 40) - 1
+    growth: int = (1 << 40) - 1
+
+    KIND = Kind.ASSET
+    LAYOUT = (
+        _limit("tier1", 32),
+        _limit("tier2", 32),
+        Field("haircut1", 14),
+        Field("haircut2", 14),
+        Field("haircut3", 14),
+        Field("basis", 12),
+        _limit("cap", 40),
+        _limit("growth", 40),
+    )
+
+    def terms(self) -> model.AssetTerms:
+        return model.AssetTerms(
+            self.tier1, self.tier2, self.haircut1, self.haircut2, self.haircut3, self.basis
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MarketParams(Word):
+    """Fees in millionths, open-interest cap in dollars, stress jump and state of a perpetual."""
+
+    taker_fee: int = 0
+    maker_fee: int = 0
+    open_interest_cap: int = (1 << 40) - 1
+    stress_jump: int = 5_000
+    closed: bool = False
+
+    KIND = Kind.MARKET
+    LAYOUT = (
+        Field("taker_fee", 14),
+        Field("maker_fee", 14),
+        _limit("open_interest_cap", 40),
+        Field("stress_jump", 14),
+        Field("closed", 1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceParams(Word):
+    """A price source; hard bounds `2^floor <= price < 2^ceiling` on the price with 18 decimals."""
+
+    address: int
+    source: SourceKind = SourceKind.CHAINLINK
+    decimals: int = 8
+    max_age: int = 3_600
+    floor: int = 0
+    ceiling: int = 94
+
+    KIND = Kind.SOURCE
+    LAYOUT: ClassVar[tuple[Field, ...]] = (
+        Field("address", ADDRESS_BITS),
+        Field("source", 2),
+        Field("decimals", 5),
+        Field("max_age", 17),
+        Field("floor", 7),
+        Field("ceiling", 7),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SecondSourceParams(SourceParams):
+    """The second, independent source and the largest deviation between the two, bps."""
+
+    deviation: int = 200
+
+    KIND = Kind.SECOND_SOURCE
+    LAYOUT = (*SourceParams.LAYOUT, Field("deviation", 12))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenParams(Word):
+    """The token of an asset. Set once."""
+
+    address: int
+    underlying: int
+    decimals: int
+
+    KIND = Kind.TOKEN
+    LAYOUT = (Field("address", ADDRESS_BITS), Field("underlying", 16), Field("decimals", 8))
+
+
+@dataclass(frozen=True, slots=True)
+class RateSourceParams(Word):
+    """The redemption-rate source of a yield token and its growth cap, bps a year."""
+
+    address: int
+    rate: RateKind
+    asset_decimals: int = 18
+    growth_cap: int = 1_000
+
+    KIND = Kind.RATE_SOURCE
+    LAYOUT = (
+        Field("address", ADDRESS_BITS),
+        Field("rate", 2),
+        Field("asset_decimals", 8),
+        Field("growth_cap", 16),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RateMarketParams(Word):
+    """The market feed of a yield token, in units of its underlying."""
+
+    address: int
+    decimals: int = 18
+    max_age: int = 86_400
+    discount_bound: int = 300
+
+    KIND = Kind.RATE_MARKET
+    LAYOUT = (
+        Field("address", ADDRESS_BITS),
+        Field("decimals", 5),
+        Field("max_age", 17),
+        Field("discount_bound", 12),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerParams(Word):
+    """The sequencer uptime feed and its grace period in seconds."""
+
+    address: int
+    grace: int = 3_600
+
+    KIND = Kind.SEQUENCER
+    LAYOUT = (Field("address", ADDRESS_BITS), Field("grace", 32))
+
+
+def encode_funding(dollars_per_hour: int) -> int:
+    """Funding in dollars per unit and hour, 18 decimals, as a two's complement word."""
+    if not -(2**255) <= dollars_per_hour < 2**255:
+        raise ParameterError(f"funding {dollars_per_hour} does not fit int256")
+    return dollars_per_hour % 2**256
+
+
+def decode_funding(word: int) -> int:
+    return word - 2**256 if word >= 2**255 else word
+
+
+# Kinds whose words change by bounded steps; every other kind always waits and moves freely within
+# its bounds.
+RISK_KINDS: dict[Kind, type[Word]] = {
+    Kind.GLOBAL: GlobalParams,
+    Kind.UNDERLYING: UnderlyingParams,
+    Kind.ASSET: AssetParams,
+    Kind.MARKET: MarketParams,
+}
+# Fields that change the shape of the scan: margin is not monotone in them, so they wait in both
+# directions.
+SHAPE_FIELDS = {"range", "window"}
+
+
+def interpolate(kind: Kind, start: int, target: int, elapsed: int) -> int:
+    """The word in force for maintenance, `elapsed` seconds into a ramp, field by field."""
+    layout = RISK_KINDS[kind].LAYOUT
+    pairs = zip(codes(layout, start), codes(layout, target), strict=True)
+    packed = shift = 0
+    for (field, low), (_, high) in pairs:
+        packed |= model.interpolate(low, high, elapsed, RAMP) << shift
+        shift += field.width
+    return packed
+
+
+def only_tightens(kind: Kind, old: int, new: int) -> bool:
+    """Whether a word takes effect at once: no field smaller, range and window untouched."""
+    layout = RISK_KINDS[kind].LAYOUT
+    pairs = zip(codes(layout, old), codes(layout, new), strict=True)
+    return all(
+        after == before if field.name in SHAPE_FIELDS else after >= before
+        for (field, before), (_, after) in pairs
+    )
+
+
+def is_one_step(kind: Kind, old: int, new: int) -> bool:
+    """Whether no loosened field moves by more than a fifth of its value or twice its limit."""
+    layout = RISK_KINDS[kind].LAYOUT
+    pairs = zip(codes(layout, old), codes(layout, new), strict=True)
+    return all(
+        after >= before or _field_steps(field, before, after)
+        for (field, before), (_, after) in pairs
+    )
+
+
+def _field_steps(field: Field, before: int, after: int) -> bool:
+    """A tiny value may fall by one, a limit of next to nothing rise to the root of its range."""
+    if field.complement:
+        reach = max(2 * field.decode(before), 1 << (field.width // 2))
+        return field.decode(after) <= reach
+    return before - after <= (1 if before < 10 else before // 5)

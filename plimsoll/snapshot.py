@@ -1,0 +1,212 @@
+"""The state of the market, read from the chain at one block, for the integer twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from web3.types import BlockIdentifier
+
+from plimsoll import records
+from plimsoll.chain import Chain
+from plimsoll.instruments import Instrument
+from plimsoll.markets import Fill
+from plimsoll.risk import model
+from plimsoll.risk.params import (
+    AssetParams,
+    GlobalParams,
+    Kind,
+    MarketParams,
+    TokenParams,
+    UnderlyingParams,
+)
+from plimsoll.units import Amount, from_wad, to_wad_exact
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidationPrices:
+    """Index prices at which an account can be liquidated, all else equal; none: it never can."""
+
+    at_or_below: Decimal | None
+    at_or_above: Decimal | None
+
+
+@dataclass(frozen=True)
+class MarketState:
+    """Prices, parameters and fees at one block: what the twin prices portfolios in."""
+
+    block: int
+    timestamp: int
+    inputs: model.Inputs
+    fees: Mapping[int, tuple[int, int]]
+    """(taker, maker) in millionths, by underlying."""
+
+    def at_prices(self, prices: Mapping[int, Amount]) -> MarketState:
+        """The same market with other index prices, all OK. Stable prices stay where they are."""
+        underlyings = dict(self.inputs.underlyings)
+        for underlying, price in prices.items():
+            state = underlyings[underlying]
+            moved = model.Price(to_wad_exact(price), state.price.stable, state.initial.band)
+            underlyings[underlying] = replace(state, price=moved)
+        return replace(self, inputs=replace(self.inputs, underlyings=underlyings))
+
+    def margin(self, portfolio: records.Portfolio) -> records.Margin:
+        return _margin(model.margin(to_model(portfolio), self.inputs))
+
+    def liquidation_prices(
+        self, portfolio: records.Portfolio, underlying: int
+    ) -> LiquidationPrices:
+        """By bisection on the exact margin: equity less maintenance margin is concave in a price.
+
+        Of an account that can be liquidated now both are the present price.
+        """
+        held = to_model(portfolio)
+        now = self.inputs.underlyings[underlying].price.index
+
+        def healthy(price: int) -> bool:
+            moved = self.at_prices({underlying: from_wad(price)})
+            return model.margin(held, moved.inputs).is_healthy
+
+        if not healthy(now):
+            return LiquidationPrices(from_wad(now), from_wad(now))
+        return LiquidationPrices(
+            _first_failing(healthy, now, 1), _first_failing(healthy, now, model.MAX_PRICE)
+        )
+
+    def what_if(
+        self, portfolio: records.Portfolio, fills: Sequence[Fill], prices: Mapping[int, Amount]
+    ) -> tuple[records.Margin, records.Margin]:
+        """Margins now, and after these trades at today's marks followed by a move to `prices`."""
+        after = to_model(portfolio)
+        for fill in fills:
+            underlying = fill.instrument.underlying
+            after = model.apply_fill(after, _fill(fill), self.fees[underlying], self.inputs)
+        moved = self.at_prices(prices)
+        return self.margin(portfolio), _margin(model.margin(after, moved.inputs))
+
+
+def market_state(
+    chain: Chain,
+    underlyings: Iterable[int],
+    assets: Iterable[int],
+    block: BlockIdentifier = "latest",
+) -> MarketState:
+    """Reads everything at one block; the underlyings of the assets come along unasked."""
+    header = chain.w3.eth.get_block(block)
+    at = header["number"]
+    reader = _Reader(chain, at)
+    asset_states = {asset: reader.asset(asset) for asset in assets}
+    needed = set(underlyings) | {state.underlying for state in asset_states.values()}
+    factors = reader.words(Kind.GLOBAL, 0)
+    return MarketState(
+        block=at,
+        timestamp=header["timestamp"],
+        inputs=model.Inputs(
+            underlyings={underlying: reader.underlying(underlying) for underlying in needed},
+            assets=asset_states,
+            initial_factor=GlobalParams.from_word(factors.target).initial_factor,
+            band_ceiling=GlobalParams.from_word(factors.current).band_ceiling,
+        ),
+        fees={underlying: reader.fees(underlying) for underlying in needed},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    target: int
+    current: int
+
+
+class _Reader:
+    """Reads one item after the other at one block."""
+
+    def __init__(self, chain: Chain, block: int) -> None:
+        self._chain = chain
+        self._block = block
+        self._engine = chain.engine
+
+    def words(self, kind: Kind, id_: int) -> _Words:
+        target, current, *_ = self._ask("parameter", int(kind), id_)
+        return _Words(target, current)
+
+    def underlying(self, underlying: int) -> model.UnderlyingState:
+        words = self.words(Kind.UNDERLYING, underlying)
+        index, stable, band, status = self._ask("price", underlying)
+        _, _, funding_index, *_ = self._market(underlying)
+        return model.UnderlyingState(
+            price=model.Price(index, stable, band, model.PriceStatus(status)),
+            initial=UnderlyingParams.from_word(words.target).terms(),
+            maintenance=UnderlyingParams.from_word(words.current).terms(),
+            funding_index=funding_index,
+        )
+
+    def asset(self, asset: int) -> model.AssetState:
+        token = TokenParams.from_word(self.words(Kind.TOKEN, asset).target)
+        words = self.words(Kind.ASSET, asset)
+        rate, initial_rate, doubtful, crowd = self._ask("collateralTerms", asset)
+        return model.AssetState(
+            underlying=token.underlying,
+            decimals=token.decimals,
+            initial=AssetParams.from_word(words.target).terms(),
+            maintenance=AssetParams.from_word(words.current).terms(),
+            crowd=crowd,
+            rate=rate,
+            initial_rate=initial_rate,
+            doubtful=doubtful,
+        )
+
+    def fees(self, underlying: int) -> tuple[int, int]:
+        params = MarketParams.from_word(self.words(Kind.MARKET, underlying).target)
+        return params.taker_fee, params.maker_fee
+
+    def _market(self, underlying: int) -> Any:
+        return self._ask("marketView", Instrument.perpetual(underlying).encode())
+
+    def _ask(self, view: str, *arguments: Any) -> Any:
+        return self._chain.call(self._engine.functions[view](*arguments), self._block)
+
+
+def _first_failing(healthy: Callable[[int], bool], passing: int, limit: int) -> Decimal | None:
+    """The price next to the healthy ones on the way to `limit`; none when that is healthy too."""
+    if healthy(limit):
+        return None
+    failing = limit
+    while abs(failing - passing) > 1:
+        middle = (failing + passing) // 2
+        if healthy(middle):
+            passing = middle
+        else:
+            failing = middle
+    return from_wad(failing)
+
+
+def to_model(portfolio: records.Portfolio) -> model.Portfolio:
+    return model.Portfolio(
+        cash=to_wad_exact(portfolio.cash),
+        collateral=tuple(model.Holding(held.asset, held.units) for held in portfolio.collateral),
+        positions=tuple(
+            model.Position(
+                held.instrument.encode(), to_wad_exact(held.size), to_wad_exact(held.quote)
+            )
+            for held in portfolio.positions
+        ),
+    )
+
+
+def _fill(fill: Fill) -> model.Fill:
+    return model.Fill(
+        fill.instrument.encode(), to_wad_exact(fill.size), to_wad_exact(fill.price), fill.is_taker
+    )
+
+
+def _margin(margin: model.Margin) -> records.Margin:
+    return records.Margin(
+        from_wad(margin.equity),
+        from_wad(margin.initial_equity),
+        from_wad(margin.maintenance_equity),
+        from_wad(margin.initial_margin),
+        from_wad(margin.maintenance_margin),
+        margin.doubtful,
+    )

@@ -1,0 +1,1 @@
+"""The suites. A package, because some installed distribution is called `tests` too."""

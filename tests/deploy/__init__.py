@@ -1,0 +1,1 @@
+"""Deployment, rehearsed on Anvils that carry the chain ids of the real networks."""

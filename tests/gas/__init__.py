@@ -1,0 +1,1 @@
+"""Gas and code size, measured and compared with the committed figures."""

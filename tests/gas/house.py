@@ -1,0 +1,106 @@
+"""What a workload needs of a deployment, however it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from ape.api import AccountAPI, ReceiptAPI
+from ape.contracts import ContractInstance
+from eth_account import Account as Keys
+
+from plimsoll.instruments import AccountId, Instrument
+from plimsoll.orders import Leg, Order
+from plimsoll.units import WAD
+
+NEVER = 2**64
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and how it is made out of nothing: `mint(to, units)`."""
+
+    asset: int
+    underlying: int
+    decimals: int
+    contract: ContractInstance
+    mint: Callable[[str, int], Any]
+    worth: Decimal
+    """Dollars for a whole token."""
+
+    def units(self, dollars: int) -> int:
+        """As many units as are worth that many dollars, rounded down."""
+        return int(Decimal(dollars) / self.worth * 10**self.decimals)
+
+
+@dataclass
+class House:
+    """A sealed deployment with prices, and how to trade on it."""
+
+    clearing_house: ContractInstance
+    engine: ContractInstance
+    vault: ContractInstance
+    settlement: Token
+    collateral: list[Token]
+    prices: dict[int, Decimal]
+    """Dollars by underlying; each has a market."""
+    push: Callable[[Mapping[int, Decimal]], Any]
+    """Has every source of each underlying report a price."""
+    deployer: AccountAPI
+    relayer: AccountAPI
+    salts: Iterator[int] = field(default_factory=count)
+
+    def deposit(self, owner: AccountAPI, token: Token, dollars: int) -> ReceiptAPI:
+        units = token.units(dollars)
+        token.mint(owner.address, units)
+        token.contract.approve(self.vault, units, sender=owner)
+        account = AccountId(owner.address).encode()
+        return self.clearing_house.deposit(account, token.asset, units, sender=owner)
+
+    def withdraw(self, owner: AccountAPI, token: Token, dollars: int) -> ReceiptAPI:
+        account, to = AccountId(owner.address).encode(), owner.address
+        units = token.units(dollars)
+        return self.clearing_house.withdraw(account, token.asset, units, to, sender=owner)
+
+    def trade(
+        self, seller: AccountAPI, buyer: AccountAPI, sizes: Mapping[int, Decimal]
+    ) -> ReceiptAPI:
+        """Two signed orders at the mark, matched by neither of the two. The maker sells."""
+        price = sum((size * self.prices[u] for u, size in sizes.items()), Decimal(0))
+        maker, made = self._signed(seller, sizes, -1, price)
+        taker, taken = self._signed(buyer, sizes, 1, price)
+        return self.clearing_house.trade(maker, made, taker, taken, WAD, sender=self.relayer)
+
+    def report(self, prices: Mapping[int, Decimal]) -> None:
+        self.push(prices)
+        self.prices.update(prices)
+
+    def refresh(self, underlyings: Iterable[int]) -> None:
+        """Reports the same prices again, so that none is stale."""
+        self.push({u: self.prices[u] for u in underlyings})
+
+    def _signed(
+        self, owner: AccountAPI, sizes: Mapping[int, Decimal], quantity: int, price: Decimal
+    ) -> tuple[tuple[Any, ...], bytes]:
+        account = AccountId(owner.address)
+        epoch, _ = self.clearing_house.versions(account.encode())
+        legs = [Leg(Instrument.perpetual(u), size) for u, size in sizes.items()]
+        order = Order.build(
+            account, legs, quantity, price, expiry=NEVER, epoch=epoch, salt=next(self.salts)
+        )
+        signed = order.sign(Keys.from_key(owner.private_key), self._domain())
+        return _as_tuple(order.message()), signed.signature
+
+    def _domain(self) -> dict[str, Any]:
+        _, *domain, _, _ = self.clearing_house.eip712Domain()
+        names = ("name", "version", "chainId", "verifyingContract")
+        return dict(zip(names, domain, strict=True))
+
+
+def _as_tuple(message: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Ape takes no mapping within a struct."""
+    legs = [tuple(leg.values()) for leg in message["legs"]]
+    return tuple(legs if name == "legs" else value for name, value in message.items())

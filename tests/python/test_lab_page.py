@@ -1,0 +1,167 @@
+"""The page stands alone, can be read without seeing it, and says what the record says."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plimsoll.lab.figures import dollars, outcome, percent, verdict
+from plimsoll.lab.page import render_page, round_ticks
+from plimsoll.lab.record import (
+    WHOLE,
+    Check,
+    Compartment,
+    Loss,
+    Portrait,
+    Reading,
+    RunRecord,
+    Slice,
+    WorldRecord,
+)
+from plimsoll.lab.report import Report, console
+
+WAD = 10**18
+STEPS = 5
+
+
+def compartment(name: str, *, sliced: bool) -> Compartment:
+    readings = [
+        Reading(step, (100 - 30 * step) * WAD, (20 + step) * WAD, 30 * WAD) for step in range(STEPS)
+    ]
+    made = Compartment(name.encode().ljust(32), name, readings)
+    if sliced:
+        made.slices = [
+            Slice(3, 1_000, "keeper", WAD // 2, 230, 4 * WAD, 0, 5 * WAD),
+            Slice(4, 1_015, "keeper", WAD, 5_000, -15 * WAD, 15 * WAD, -10 * WAD),
+        ]
+        made.losses = [Loss(4, 12 * WAD, 3 * WAD, 0)]
+    return made
+
+
+@pytest.fixture
+def run() -> RunRecord:
+    def world(name: str, *compartments: Compartment) -> WorldRecord:
+        made = WorldRecord(name, [Portrait("bull & bear", "Bets <all>.", list(compartments))])
+        made.prices = [{"ETH": (2_500 - 100 * step) * WAD} for step in range(STEPS)]
+        made.checks = [Check(1, "in = out", 5, 5), Check(2, "held >= owed", 9, 7, slack=3)]
+        return made
+
+    return RunRecord(
+        title="A fall",
+        label="synthetic prices, seed 1",
+        synthetic=True,
+        step_seconds=60,
+        worlds=[
+            world("isolated", compartment("ETH", sliced=True), compartment("loan", sliced=False)),
+            world("cross", compartment(WHOLE, sliced=False)),
+        ],
+    )
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_nothing_is_loaded_from_elsewhere(run):
+    text = render_page(run)
+    page = Page(text)
+    assert not page.all("link") + page.all("img") + page.all("iframe")
+    assert all("src" not in attributes for attributes in page.all("script"))
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_every_chart_has_a_title_a_description_and_its_numbers(run):
+    text = render_page(run)
+    page = Page(text)
+    charts = [svg for svg in page.all("svg") if svg.get("role") == "img"]
+    # The market, two compartments of the isolated world, one of the cross world.
+    assert len(charts) == 4
+    identifiers = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    for chart in charts:
+        assert set(chart["aria-labelledby"].split()) <= identifiers
+        assert chart["tabindex"] == "0"
+    assert len(identifiers) == 2 * len(charts)
+    assert len(page.all("details")) == len(charts)
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def test_shows_what_the_record_says(run):
+    text = Page(render_page(run)).text
+    for expected in (
+        "A fall",
+        "synthetic prices",
+        "bull & bear",
+        "Bets <all>.",
+        "ETH: all liquidated, left bad debt",
+        "untouched",
+        "holds, 2 wei in favour of the vault",
+        dollars(-15 * WAD, 2),
+        dollars(12 * WAD, 2),
+    ):
+        assert expected in text
+
+
+def test_slices_are_marked(run):
+    assert render_page(run).count('<path class="slice"') == 1 + 2
+
+
+def test_the_terminal_says_the_same_without_colours(run, capsys):
+    Report(run, console()).show()
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    for expected in ("A fall", "ETH: all liquidated, left bad debt", "50.00 %", "2.3 %", "$15.00"):
+        assert expected in text
+
+
+def test_a_broken_check_is_called_broken():
+    assert verdict(Check(1, "a = b", 4, 5)) == "BROKEN by -1"
+    assert verdict(Check(1, "a >= b", 9, 5, slack=3)) == "BROKEN by 4"
+    assert verdict(Check(1, "a = b", 5, 5)) == "exact"
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "shown"),
+    [
+        (WAD * 5 // 2, 2, "$2.50"),
+        (-WAD * 1_234_567, 0, "\u2212$1,234,567"),
+        (-1, 0, "$0"),
+        (WAD - 1, 0, "$1"),
+        (WAD * 999_999 // 1_000_000, 2, "$1.00"),
+    ],
+)
+def test_dollars_as_people_read_them(value, places, shown):
+    assert dollars(value, places) == shown
+
+
+def test_percent_rounds_down():
+    assert percent(WAD * 99_999 // 100_000) == "99.99 %"
+
+
+def test_outcome_names_the_compartments_that_were_hit(run):
+    isolated, cross = (world.portraits[0] for world in run.worlds)
+    assert outcome(isolated) == "ETH: all liquidated, left bad debt"
+    assert outcome(cross) == "untouched"
+
+
+@given(st.integers(-(10**30), 10**30), st.integers(1, 10**30))
+def test_ticks_are_few_round_and_inside(low, height):
+    ticks = round_ticks(low, low + height)
+    assert len(ticks) <= 6
+    assert len(ticks) >= 2 or height < 6
+    assert all(low <= tick <= low + height for tick in ticks)
+    assert str(ticks.step).rstrip("0") in ("1", "2", "5")

@@ -1,0 +1,193 @@
+"""The demo, small, as a person runs it: a process with an Anvil and a keeper of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = Path(__file__).with_name("small_crash.yaml")
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300
+
+
+def start(out: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """In a process group of its own, so that nothing it starts can hide."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "plimsoll.lab.demo", "--out", str(out), *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return output
+
+
+def group_is_empty(process: subprocess.Popen[str]) -> bool:
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def number(value: int | str) -> int:
+    return int(value)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    """One run by the environment, as `make demo SCENARIO=...` does it."""
+    out = tmp_path_factory.mktemp("demo")
+    process = start(out, SCENARIO=str(SMALL))
+    text = finish(process)
+    assert process.returncode == 0, text
+    assert group_is_empty(process)
+    return text, json.loads((out / "crash.json").read_text()), out
+
+
+@pytest.fixture(scope="module")
+def worlds(output):
+    _, run, _ = output
+    return {world["name"]: world for world in run["worlds"]}
+
+
+def portrait(world, name: str):
+    return next(each for each in world["portraits"] if each["name"] == name)
+
+
+def slices(portrait) -> list:
+    return [taken for each in portrait["compartments"] for taken in each["slices"]]
+
+
+def test_every_check_of_the_books_holds(worlds):
+    for world in worlds.values():
+        assert [check["number"] for check in world["checks"]] == list(
+            range(1, len(world["checks"]) + 1)
+        )
+        for check in world["checks"]:
+            difference = number(check["left"]) - number(check["right"])
+            assert 0 <= difference <= check["slack"], check["claim"]
+
+
+def test_the_spread_survives_behind_one_margin_and_loses_a_leg_when_isolated(worlds):
+    assert slices(portrait(worlds["cross"], "spread trader")) == []
+    isolated = portrait(worlds["isolated"], "spread trader")
+    long, short = isolated["compartments"]
+    assert (long["name"], short["name"]) == ("long BTC", "short ETH")
+    assert long["slices"]
+
+
+def test_isolation_splits_the_same_collateral(worlds):
+    for name in ("spread trader", "cash and carry"):
+        cross, isolated = (portrait(worlds[world], name) for world in ("cross", "isolated"))
+        assert len(cross["compartments"]) == 1
+        assert len(isolated["compartments"]) == 2 + (name == "cash and carry")
+        opening = [
+            sum(number(each["readings"][0]["equity"]) for each in found["compartments"])
+            for found in (cross, isolated)
+        ]
+        # Rounding of each part, one unit of the coarsest token at most.
+        assert abs(opening[0] - opening[1]) < 10**16
+
+
+def test_margin_nets_across_positions(worlds):
+    for name in ("spread trader", "cash and carry"):
+        cross, isolated = (portrait(worlds[world], name) for world in ("cross", "isolated"))
+        needed = [
+            sum(number(each["readings"][0]["initial"]) for each in found["compartments"])
+            for found in (cross, isolated)
+        ]
+        assert 2 * needed[0] < needed[1]
+
+
+def test_the_gap_leaves_bad_debt_and_says_who_bore_it(worlds):
+    for world in worlds.values():
+        compartments = portrait(world, "overreacher")["compartments"]
+        losses = [loss for each in compartments for loss in each["losses"]]
+        assert losses
+        borne = sum(number(loss["from_reserves"]) for loss in losses)
+        before, after = world["pool_before"], world["pool_after"]
+        # Fees of the desk's hedges are all that the reserves gained meanwhile.
+        assert number(after["reserves"]) >= number(before["reserves"]) - borne
+        assert number(after["reserves"]) < number(before["reserves"])
+
+
+def test_the_keeper_was_paid_for_its_work(worlds):
+    for world in worlds.values():
+        assert world["keeper_transactions"] >= 3
+        assert world["keeper_gas"] > 0
+        taken = [each for found in world["portraits"] for each in slices(found)]
+        assert all(each["bidder"] == "desk" for each in taken)
+        assert all(number(each["equity"]) > number(each["price"]) for each in taken)
+
+
+def test_prices_are_those_of_the_scenario(worlds):
+    prices = worlds["cross"]["prices"]
+    assert number(prices[0]["ETH"]) == 2_500 * 10**18
+    assert number(prices[3]["ETH"]) == 1_750 * 10**18
+    assert worlds["isolated"]["prices"] == prices
+
+
+def test_the_output_is_plain_and_labelled(output):
+    text, _, out = output
+    assert "\x1b" not in text
+    assert "synthetic prices, seed 3" in text
+    page = (out / "crash.html").read_text()
+    assert "A small crash" in page
+    assert page.count('role="img"') == 1 + 2 + 3 + 1 + 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_running(tmp_path, number):
+    process = start(tmp_path, "--scenario", str(SMALL))
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if "step   0" in line:
+            break
+    process.send_signal(number)
+    seen += finish(process)
+    assert process.returncode == 130, seen
+    assert "Stopped; nothing is left running." in seen
+    deadline = time.monotonic() + 5
+    while not group_is_empty(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert group_is_empty(process)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("{wstETH: 30_000,", "{DOGE: 30_000,"), "no collateral DOGE on the local network"),
+        (("cash: 60_000", "cash: 9_000"), "overreacher, whole portfolio, isolated world"),
+        (("steps: 6", "steps: six"), "steps"),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_refused_in_words(tmp_path, change, said):
+    text = SMALL.read_text()
+    assert change[0] in text
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(text.replace(*change))
+    process = start(tmp_path, "--scenario", str(scenario))
+    output = finish(process)
+    assert process.returncode == 1
+    assert said in output
+    assert "Traceback" not in output
+    assert group_is_empty(process)

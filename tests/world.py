@@ -1,0 +1,537 @@
+"""Plimsoll on the in-process EVM, beside its integer twin: what every test of the contracts builds
+on.
+
+`Market` is a margin engine with settable feeds and tokens; `World` adds the ClearingHouse and
+people. Both carry out each change on the contracts and in the twin together, so that
+`market.inputs()` is what the specification says of this moment, from what was done and never from
+what the chain answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from plimsoll.risk import model, oracle, params
+from plimsoll.risk.model import WAD, AssetState, Inputs, PriceStatus, UnderlyingState
+from plimsoll.risk.oracle import Answer, PriceObservation, RateObservation, RateTerms, Reading
+from plimsoll.risk.params import (
+    AssetParams,
+    GlobalParams,
+    Kind,
+    MarketParams,
+    RateKind,
+    RateMarketParams,
+    RateSourceParams,
+    SecondSourceParams,
+    SequencerParams,
+    SourceParams,
+    TokenParams,
+    UnderlyingParams,
+)
+from tests.evm import Contract, Evm, Reverted
+
+ROOT = Path(__file__).parents[1]
+GROWTH_CAP = 1_000
+DISCOUNT_BOUND = 300
+
+
+@cache
+def foreign(name: str) -> dict[str, Any]:
+    """A contract that is not the project's own, compiled as a deployment compiles it."""
+    from plimsoll.deploy.artifacts import Released
+
+    built = Released(ROOT).get(name)
+    return {"name": name, "abi": built.abi, "bytecode": built.creation_code}
+
+
+def number(contract: Contract) -> int:
+    return int(contract.address, 16)
+
+
+@dataclass
+class Ramp:
+    """A parameter word with the ramp it is on."""
+
+    target: int
+    start: int = 0
+    begun: int = -params.RAMP
+
+    def current(self, kind: Kind, now: int) -> int:
+        return params.interpolate(kind, self.start or self.target, self.target, now - self.begun)
+
+
+@dataclass
+class Feed:
+    """A settable Chainlink-like feed and what it answers now."""
+
+    contract: Contract
+    decimals: int
+    told: Answer
+    broken: bool = False
+
+    @property
+    def answer(self) -> Answer | None:
+        """What a reader gets: nothing from a broken feed."""
+        return None if self.broken else self.told
+
+    def set(self, value: int, updated_at: int) -> None:
+        self.contract.set(value, updated_at)
+        self.told = Answer(value, updated_at)
+
+    def break_down(self) -> None:
+        """From here on every read reverts."""
+        self.contract.setMode(1)
+        self.broken = True
+
+    def mend(self) -> None:
+        self.contract.setMode(0)
+        self.broken = False
+
+
+@dataclass
+class Underlying:
+    """An underlying as it was configured and observed."""
+
+    feed: Feed
+    source: SourceParams
+    risk: Ramp
+    seen: PriceObservation
+    second_feed: Feed | None = None
+    second: SecondSourceParams | None = None
+    funding_index: int = 0
+    funding_rate: int = 0
+    funding_time: int = 0
+    market: MarketParams | None = None
+
+    def params(self) -> UnderlyingParams:
+        return UnderlyingParams.from_word(self.risk.target)
+
+    def copy(self) -> Underlying:
+        second = None if self.second_feed is None else replace(self.second_feed)
+        return replace(self, feed=replace(self.feed), second_feed=second, risk=replace(self.risk))
+
+    def funding_at(self, now: int) -> int:
+        elapsed = now - self.funding_time
+        return oracle.funding_index(self.funding_index, self.funding_rate, elapsed)
+
+
+@dataclass
+class Asset:
+    """A collateral asset as it was configured and observed."""
+
+    token: Contract
+    underlying: int
+    decimals: int
+    risk: Ramp
+    crowd: int = 0
+    crowd_time: int = 0
+    staked: Contract | None = None
+    rate: RateTerms | None = None
+    rate_max_age: int = 0
+    rate_feed: Feed | None = None
+    rate_seen: RateObservation | None = None
+    told_rate: int | None = None
+
+    def copy(self) -> Asset:
+        feed = None if self.rate_feed is None else replace(self.rate_feed)
+        return replace(self, rate_feed=feed, risk=replace(self.risk))
+
+    def params(self) -> AssetParams:
+        return AssetParams.from_word(self.risk.target)
+
+
+class Market:
+    """A margin engine with feeds and tokens, and the twin of all that it knows."""
+
+    def __init__(self, evm: Evm | None = None, factors: GlobalParams | None = None) -> None:
+        self.evm = evm or Evm()
+        self.manager = self.evm.deploy(foreign("AccessManager"), self.evm.deployer)
+        self.engine = self.evm.deploy("MarginEngine", self.manager.address)
+        self.underlyings: dict[int, Underlying] = {}
+        self.assets: dict[int, Asset] = {}
+        self.global_ = Ramp(0)
+        self.sequencer: Feed | None = None
+        self.sequencer_grace = 0
+        self.sealed = False
+        self.set_parameter(Kind.GLOBAL, 0, (factors or GlobalParams()).word)
+
+    @property
+    def now(self) -> int:
+        return self.evm.time
+
+    def warp(self, seconds: int) -> None:
+        self.evm.warp(seconds)
+
+    # Setting up
+
+    def list_underlying(
+        self,
+        u: int,
+        risk: UnderlyingParams,
+        price: int,
+        *,
+        max_age: int = 3_600,
+        floor: int = 0,
+        ceiling: int = 94,
+        decimals: int = 18,
+        market: MarketParams | None = None,
+        second: int | None = None,
+    ) -> Underlying:
+        """Configures an underlying whose first observation is `price`; `second` is the deviation of
+        a second source."""
+        feed = self.new_feed(price, decimals)
+        source = SourceParams(
+            number(feed.contract), max_age=max_age, floor=floor, ceiling=ceiling, decimals=decimals
+        )
+        wad = oracle.to_wad_down(price, decimals)
+        self.underlyings[u] = Underlying(
+            feed, source, Ramp(0), PriceObservation(wad, wad, self.now), funding_time=self.now
+        )
+        self.engine.setUp(Kind.SOURCE, u, source.word)
+        self.set_parameter(Kind.UNDERLYING, u, risk.word)
+        if second is not None:
+            self._add_second(u, price, decimals, max_age, second)
+        if market is not None:
+            self.engine.setUp(Kind.MARKET, u, market.word)
+            self.underlyings[u].market = market
+        return self.underlyings[u]
+
+    def _add_second(self, u: int, price: int, decimals: int, max_age: int, deviation: int) -> None:
+        feed = self.new_feed(price, decimals)
+        word = SecondSourceParams(
+            number(feed.contract), max_age=max_age, decimals=decimals, deviation=deviation
+        )
+        self.underlyings[u].second_feed, self.underlyings[u].second = feed, word
+        self.engine.setUp(Kind.SECOND_SOURCE, u, word.word)
+
+    def list_asset(self, c: int, token: Contract, underlying: int, risk: AssetParams) -> Asset:
+        decimals = token.call.decimals()
+        self.assets[c] = Asset(token, underlying, decimals, Ramp(0))
+        self.engine.setUp(Kind.TOKEN, c, TokenParams(number(token), underlying, decimals).word)
+        self.set_parameter(Kind.ASSET, c, risk.word)
+        return self.assets[c]
+
+    def list_yield_asset(
+        self,
+        c: int,
+        token: Contract,
+        underlying: int,
+        risk: AssetParams,
+        staked: Contract,
+        *,
+        growth: int = GROWTH_CAP,
+    ) -> Asset:
+        """A token that counts at the rate `staked` tells, whatever that is at first."""
+        asset = Asset(token, underlying, token.call.decimals(), Ramp(0))
+        asset.staked, asset.rate = staked, RateTerms(growth)
+        self.assets[c] = asset
+        word = TokenParams(number(token), underlying, asset.decimals).word
+        self.engine.setUp(Kind.TOKEN, c, word)
+        source = RateSourceParams(number(staked), RateKind.STETH_PER_TOKEN, growth_cap=growth)
+        self.engine.setUp(Kind.RATE_SOURCE, c, source.word)
+        asset.rate_seen = RateObservation.first(self.redemption(asset) or 0, self.now)
+        self.set_parameter(Kind.ASSET, c, risk.word)
+        return asset
+
+    def set_rate_market(
+        self, c: int, ratio: int, *, bound: int = DISCOUNT_BOUND, max_age: int = 86_400
+    ) -> None:
+        """Gives a yield token a market feed, in units of its underlying."""
+        asset = self.assets[c]
+        asset.rate_feed = self.new_feed(ratio, 18)
+        asset.rate_max_age = max_age
+        word = RateMarketParams(
+            number(asset.rate_feed.contract), max_age=max_age, discount_bound=bound
+        )
+        self.engine.setUp(Kind.RATE_MARKET, c, word.word)
+        assert asset.rate is not None
+        asset.rate = replace(asset.rate, discount_bound=bound, has_market=True)
+        self._observe_rate(asset)
+
+    def set_sequencer(self, grace: int = 3_600) -> Feed:
+        self.sequencer = self.new_feed(0, 0)
+        self.sequencer_grace = grace
+        self.engine.setUp(
+            Kind.SEQUENCER, 0, SequencerParams(number(self.sequencer.contract), grace).word
+        )
+        return self.sequencer
+
+    def new_feed(self, answer: int, decimals: int) -> Feed:
+        contract = self.evm.deploy("MockFeed", decimals, answer)
+        return Feed(contract, decimals, Answer(answer, self.now))
+
+    def new_token(self, decimals: int) -> Contract:
+        return self.evm.deploy("MockToken", decimals)
+
+    def seal(self, house: Any) -> None:
+        self.engine.wire(getattr(house, "address", house))
+        self.engine.seal()
+        self.sealed = True
+
+    # Parameters
+
+    def _ramp(self, kind: Kind, id_: int) -> Ramp:
+        if kind == Kind.GLOBAL:
+            return self.global_
+        return self.underlyings[id_].risk if kind == Kind.UNDERLYING else self.assets[id_].risk
+
+    def set_parameter(self, kind: Kind, id_: int, word: int) -> None:
+        """Puts a word in force: at once before the seal; afterwards as governance does, waiting
+        where it must."""
+        ramp = self._ramp(kind, id_)
+        if not self.sealed:
+            self.engine.setUp(kind, id_, word)
+            ramp.target, ramp.begun = word, -params.RAMP
+            return
+        at_once = params.only_tightens(kind, ramp.target, word)
+        self.engine.submit(kind, id_, word)
+        if not at_once:
+            self.warp(params.DELAY)
+            self.engine.accept(kind, id_)
+        ramp.start, ramp.target, ramp.begun = ramp.current(kind, self.now), word, self.now
+
+    def set_funding(self, u: int, rate: int) -> None:
+        """Dollars per unit and hour; checkpoints the index."""
+        underlying = self.underlyings[u]
+        word = params.encode_funding(rate)
+        if self.sealed:
+            self.engine.submit(Kind.FUNDING, u, word)
+            self.warp(params.DELAY)
+            self.engine.accept(Kind.FUNDING, u)
+        else:
+            self.engine.setUp(Kind.FUNDING, u, word)
+        underlying.funding_index = underlying.funding_at(self.now)
+        underlying.funding_rate, underlying.funding_time = rate, self.now
+
+    def freeze(self, u: int, price: int) -> None:
+        """Freezes the price of a feed that has been broken for long; before the seal."""
+        self.engine.setUp(Kind.FROZEN_PRICE, u, price)
+        self.underlyings[u].seen = PriceObservation(price, price, self.now, PriceStatus.FROZEN)
+
+    # Prices and rates
+
+    def set_price(self, u: int, price: int, *, second: int | None = None) -> None:
+        """Has both sources of an underlying answer `price` now; nothing is observed."""
+        underlying = self.underlyings[u]
+        underlying.feed.set(price, self.now)
+        if underlying.second_feed is not None:
+            underlying.second_feed.set(price if second is None else second, self.now)
+
+    def observe(self, *ids: int) -> None:
+        """Has the engine store the prices of underlyings."""
+        self.engine.observe(list(ids))
+        self.note_observed(ids)
+
+    def note_observed(self, ids: Iterable[int]) -> None:
+        """Does in the twin what an observation does."""
+        for u in ids:
+            self.underlyings[u].seen = self._observed(self.underlyings[u])
+
+    def _observed(self, underlying: Underlying) -> PriceObservation:
+        terms, second = underlying.params(), underlying.second
+        return oracle.observe(
+            underlying.seen,
+            self._read(underlying.source, underlying.feed),
+            None if second is None else self._read(second, underlying.second_feed),
+            deviation=0 if second is None else second.deviation,
+            range_=terms.range,
+            now=self.now,
+            sequencer_down=self.sequencer_down,
+        )
+
+    def _read(self, source: SourceParams, feed: Feed | None) -> Reading:
+        assert feed is not None
+        terms = oracle.Source(source.decimals, source.max_age, source.floor, source.ceiling)
+        return oracle.read(terms, feed.answer, self.now)
+
+    @property
+    def sequencer_down(self) -> bool:
+        return self.now < self.live_since
+
+    @property
+    def live_since(self) -> int:
+        """When prices became usable after the last outage."""
+        if self.sequencer is None:
+            return 0
+        answer = self.sequencer.answer
+        if answer is None or answer.value != 0 or answer.updated_at > self.now:
+            return 2**256 - 1
+        return answer.updated_at + self.sequencer_grace
+
+    def price(self, u: int) -> model.Price:
+        underlying = self.underlyings[u]
+        terms = underlying.params()
+        return oracle.price_at(
+            underlying.seen,
+            self._read(underlying.source, underlying.feed),
+            range_=terms.range,
+            band=terms.band,
+            now=self.now,
+            sequencer_down=self.sequencer_down,
+        )
+
+    def set_redemption(self, c: int, rate: int) -> None:
+        """Has the rate source of a yield token (a `MockRate`) say `rate`."""
+        asset = self.assets[c]
+        assert asset.staked is not None
+        asset.staked.setRate(rate)
+        asset.told_rate = rate
+
+    def redemption(self, asset: Asset) -> int | None:
+        """What the rate source says: what it was told here, or else what it answers."""
+        if asset.told_rate is not None:
+            return asset.told_rate
+        assert asset.staked is not None
+        try:
+            return int(asset.staked.call.stEthPerToken())
+        except Reverted:
+            return None
+
+    def rates(self, asset: Asset) -> oracle.Rates | None:
+        if asset.rate is None or asset.rate_seen is None:
+            return None
+        return oracle.rates_at(
+            asset.rate_seen,
+            self.redemption(asset),
+            self._rate_market(asset),
+            asset.rate,
+            self.now,
+        )
+
+    def _rate_market(self, asset: Asset) -> int | None:
+        if asset.rate_feed is None:
+            return None
+        answer = asset.rate_feed.answer
+        if answer is None or answer.value <= 0 or answer.updated_at > self.now:
+            return None
+        if self.now - answer.updated_at > asset.rate_max_age:
+            return None
+        return answer.value
+
+    def observe_rates(self, *ids: int) -> None:
+        self.engine.observeRates(list(ids))
+        for c in ids:
+            if self.assets[c].rate is not None:
+                self._observe_rate(self.assets[c])
+
+    def _observe_rate(self, asset: Asset) -> None:
+        assert asset.rate is not None
+        assert asset.rate_seen is not None
+        asset.rate_seen = oracle.observe_rates(
+            asset.rate_seen,
+            self.redemption(asset),
+            self._rate_market(asset),
+            asset.rate,
+            self.now,
+        )
+
+    def note_total(self, c: int, total: int) -> None:
+        """Moves the crowd rate in the twin, as the engine does for what the vault holds."""
+        asset = self.assets[c]
+        rate = asset.rate_seen.rate if asset.rate_seen is not None else WAD
+        units = min(2**128 - 1, total * rate // 10**asset.decimals)
+        value = model.ceil_div(units * self.underlyings[asset.underlying].seen.last, WAD)
+        target = oracle.crowd_target(asset.params().terms(), value)
+        asset.crowd, asset.crowd_time = oracle.move_crowd(
+            asset.crowd, target, asset.crowd_time, self.now
+        )
+
+    # Going back
+
+    def checkpoint(self) -> Callable[[], None]:
+        """Remembers this moment; what it returns goes back to it, any number of times."""
+        chain = self.evm.snapshot()
+        underlyings = {u: one.copy() for u, one in self.underlyings.items()}
+        assets = {c: one.copy() for c, one in self.assets.items()}
+        global_, sealed = replace(self.global_), self.sealed
+
+        def go_back() -> None:
+            self.evm.revert(chain)
+            self.underlyings = {u: one.copy() for u, one in underlyings.items()}
+            self.assets = {c: one.copy() for c, one in assets.items()}
+            self.global_, self.sealed = replace(global_), sealed
+
+        return go_back
+
+    @contextmanager
+    def anchored(self) -> Iterator[None]:
+        """Undoes at the end whatever is done inside, on the contracts and in the twin."""
+        go_back = self.checkpoint()
+        try:
+            yield
+        finally:
+            go_back()
+
+    # The twin's view
+
+    def inputs(self) -> Inputs:
+        """What the specification says of this moment."""
+        factors = GlobalParams.from_word(self.global_.target)
+        current = GlobalParams.from_word(self.global_.current(Kind.GLOBAL, self.now))
+        return Inputs(
+            underlyings={u: self._underlying_state(u) for u in self.underlyings},
+            assets={c: self._asset_state(asset) for c, asset in self.assets.items()},
+            initial_factor=factors.initial_factor,
+            band_ceiling=current.band_ceiling,
+        )
+
+    def _underlying_state(self, u: int) -> UnderlyingState:
+        underlying = self.underlyings[u]
+        now = underlying.risk.current(Kind.UNDERLYING, self.now)
+        return UnderlyingState(
+            price=self.price(u),
+            initial=underlying.params().terms(),
+            maintenance=UnderlyingParams.from_word(now).terms(),
+            funding_index=underlying.funding_at(self.now),
+        )
+
+    def _asset_state(self, asset: Asset) -> AssetState:
+        now = asset.risk.current(Kind.ASSET, self.now)
+        state = AssetState(
+            underlying=asset.underlying,
+            decimals=asset.decimals,
+            initial=asset.params().terms(),
+            maintenance=AssetParams.from_word(now).terms(),
+            crowd=asset.crowd,
+        )
+        rates = self.rates(asset)
+        if rates is None:
+            return state
+        return replace(
+            state, rate=rates.maintenance, initial_rate=rates.initial, doubtful=rates.doubtful
+        )
+
+
+def pack_portfolio(portfolio: model.Portfolio) -> tuple[int, list[int], list[int]]:
+    """A portfolio as the contracts take it."""
+    mask = (1 << 104) - 1
+    return (
+        portfolio.cash,
+        [(h.asset << 128) | h.amount for h in portfolio.collateral],
+        [
+            (p.instrument << 208) | ((p.size & mask) << 104) | (p.quote & mask)
+            for p in portfolio.positions
+        ],
+    )
+
+
+def unpack_portfolio(packed: Any) -> model.Portfolio:
+    """What the contracts say an account holds."""
+    return model.Portfolio(
+        packed.cash,
+        tuple(model.Holding(h >> 128 & 0xFFFF, h & (2**128 - 1)) for h in packed.collateral),
+        tuple(
+            model.Position(p >> 208, _signed(p >> 104, 104), _signed(p, 104))
+            for p in packed.positions
+        ),
+    )
+
+
+def _signed(word: int, bits: int) -> int:
+    low = word & ((1 << bits) - 1)
+    return low - (1 << bits) if low >> (bits - 1) else low
