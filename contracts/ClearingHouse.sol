@@ -20,6 +20,7 @@ import {Custody} from "./libraries/Custody.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
 import {Recall} from "./libraries/Journal.sol";
 import {LossGuard} from "./libraries/LossGuard.sol";
+import {Modules} from "./libraries/Modules.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {AuctionBook} from "./AuctionBook.sol";
 import {CollateralVault} from "./CollateralVault.sol";
@@ -235,52 +236,52 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         payable
         returns (uint256)
     {
-        _delegate(TRADING_MODULE);
+        Modules.run(TRADING_MODULE);
     }
 
     /// @inheritdoc ITradingModule
     function take(Order calldata, bytes calldata, Account, uint256) external payable returns (uint256) {
-        _delegate(TRADING_MODULE);
+        Modules.run(TRADING_MODULE);
     }
 
     /// @inheritdoc ITradingModule
     function cancel(Order calldata) external payable {
-        _delegate(TRADING_MODULE);
+        Modules.run(TRADING_MODULE);
     }
 
     /// @inheritdoc ITradingModule
     function raiseEpoch(Account) external payable {
-        _delegate(TRADING_MODULE);
+        Modules.run(TRADING_MODULE);
     }
 
     /// @inheritdoc ITradingModule
     function settle(Account, Instrument) external payable returns (int256) {
-        _delegate(TRADING_MODULE);
+        Modules.run(TRADING_MODULE);
     }
 
     /// @inheritdoc ILiquidationModule
     function flag(Account) external payable {
-        _delegate(LIQUIDATION_MODULE);
+        Modules.run(LIQUIDATION_MODULE);
     }
 
     /// @inheritdoc ILiquidationModule
     function bid(Bid calldata) external payable returns (uint256, int256) {
-        _delegate(LIQUIDATION_MODULE);
+        Modules.run(LIQUIDATION_MODULE);
     }
 
     /// @inheritdoc ILiquidationModule
     function standStill(Account) external payable {
-        _delegate(LIQUIDATION_MODULE);
+        Modules.run(LIQUIDATION_MODULE);
     }
 
     /// @inheritdoc ILiquidationModule
     function reset(Account) external payable {
-        _delegate(LIQUIDATION_MODULE);
+        Modules.run(LIQUIDATION_MODULE);
     }
 
     /// @inheritdoc ILiquidationModule
     function writeOff(Account) external payable {
-        _delegate(LIQUIDATION_MODULE);
+        Modules.run(LIQUIDATION_MODULE);
     }
 
     function _requireSealed() private {
@@ -400,20 +401,6 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
             if (token == address(0)) continue;
             if (custody.total == 0) custody.token = address(0);
             else if (next.tokenOf(asset) != token) revert EngineInvalid(address(next));
-        }
-    }
-
-    /// @dev Runs the same call on a module over this storage, and ends with its answer.
-    function _delegate(address module) private {
-        // Memory-safe: it uses free memory only, and nothing runs after it.
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            calldatacopy(free, 0, calldatasize())
-            let done := delegatecall(gas(), module, free, calldatasize(), 0, 0)
-            returndatacopy(free, 0, returndatasize())
-            switch done
-            case 0 { revert(free, returndatasize()) }
-            default { return(free, returndatasize()) }
         }
     }
 }

@@ -2,8 +2,9 @@
 pragma solidity 0.8.30;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {CollateralTerms, CollateralValue, IHaircutRegistry, Kind} from "../interfaces/IHaircutRegistry.sol";
+import {CollateralTerms, CollateralValue, Kind} from "../interfaces/IHaircutRegistry.sol";
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
+import {IParameterModule} from "../interfaces/IParameterModule.sol";
 import {
     Holding,
     Instrument,
@@ -15,10 +16,12 @@ import {
     UnderlyingRisk
 } from "../interfaces/Types.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
+import {ParameterModule} from "./ParameterModule.sol";
 import {BPS, UNITS_LIMIT, WAD} from "./libraries/Constants.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
+import {Modules} from "./libraries/Modules.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {Positions} from "./libraries/Positions.sol";
@@ -29,6 +32,7 @@ import {Row, Rows} from "./libraries/Rows.sol";
 import {Scan} from "./libraries/Scan.sol";
 
 /// @title Portfolio in; equity and margins out
+/// @dev Changes of parameters are an immutable module that runs on this storage by delegatecall.
 contract MarginEngine is IMarginEngine, HaircutRegistry {
     using Holdings for Holding;
     using Instruments for Instrument;
@@ -72,7 +76,12 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         uint256 bandNow;
     }
 
-    constructor(address manager) HaircutRegistry(manager) {}
+    /// @inheritdoc IMarginEngine
+    address public immutable PARAMETER_MODULE;
+
+    constructor(address manager) HaircutRegistry(manager) {
+        PARAMETER_MODULE = address(new ParameterModule(manager));
+    }
 
     /// @inheritdoc IMarginEngine
     function margin(Portfolio calldata portfolio) external view returns (Margin memory result) {
@@ -143,7 +152,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         }
     }
 
-    /// @inheritdoc IHaircutRegistry
+    /// @inheritdoc IMarginEngine
     function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory result) {
         uint256 word = _assetWord(asset);
         (uint256 governed, uint256 observed) = _wordsOf(_underlyingOf(word));
@@ -166,13 +175,43 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         result.counted = result.value - PriceMath.min(result.value, charges);
     }
 
-    /// @inheritdoc IHaircutRegistry
+    /// @inheritdoc IMarginEngine
     function collateralTerms(uint16 asset) external view returns (CollateralTerms memory terms) {
         uint256 word = _assetWord(asset);
         (uint256 decimals, uint256 rateKind) = _decimalsAndRateKind(word);
         Rates rates = _rates(asset, decimals, rateKind);
         (terms.rate, terms.initialRate, terms.doubtful) = (rates.maintenance(), rates.initial(), rates.stopsCredit());
         terms.crowd = _crowdOf(word);
+    }
+
+    /// @inheritdoc IParameterModule
+    function setUp(Kind, uint16, uint256) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function wire(address) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function seal() external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function submit(Kind, uint16, uint256) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function accept(Kind, uint16) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function revoke(Kind, uint16) external {
+        Modules.run(PARAMETER_MODULE);
     }
 
     /// @dev Reads every word, price and rate that a margin needs, once each.

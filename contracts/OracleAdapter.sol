@@ -29,7 +29,7 @@ abstract contract OracleAdapter is IOracleAdapter {
     /// @dev A gauge of one: it does not move in this release.
     uint256 private constant GAUGE_ONE = BPS;
 
-    uint256 private constant SOURCE_MASK = (1 << Params.SOURCE_BITS) - 1;
+    uint256 internal constant SOURCE_MASK = (1 << Params.SOURCE_BITS) - 1;
     uint256 private constant ERC4626_RATE = 1;
     uint256 private constant PYTH = uint256(SourceKind.PYTH);
     uint256 internal constant OK = uint256(PriceStatus.OK);

@@ -77,33 +77,12 @@ struct CollateralTerms {
 }
 
 /// @title Every risk parameter, packed so that bigger is tighter
+/// @dev How they change is `IParameterModule`.
 interface IHaircutRegistry {
-    event ParameterSubmitted(Kind indexed kind, uint16 indexed id, uint256 value, uint256 readyAt);
-    event ParameterAccepted(Kind indexed kind, uint16 indexed id, uint256 oldValue, uint256 newValue);
-    event ParameterRevoked(Kind indexed kind, uint16 indexed id, uint256 value);
     event CrowdMoved(uint16 indexed asset, uint256 oldRate, uint256 newRate);
-    event Wired(address clearingHouse);
-    event Sealed();
 
-    /// The word breaks a bound; `field` counts from the lowest field of the layout.
-    error ParameterOutOfBounds(Kind kind, uint16 id, uint256 field, uint256 value);
-    /// A loosening moves a field by more than one step.
-    error StepTooLarge(Kind kind, uint16 id, uint256 field, uint256 oldValue, uint256 newValue);
-    /// Submitted too recently.
-    error TooEarly(Kind kind, uint16 id, uint256 readyAt);
-    error SubmissionExpired(Kind kind, uint16 id, uint256 expiredAt);
-    error NothingSubmitted(Kind kind, uint16 id);
-    /// A word that can be set once only.
-    error AlreadySet(Kind kind, uint16 id);
-    error AlreadySealed();
-    error NotSealed();
-    /// `seal` needs a ClearingHouse.
-    error NotWired();
-    error AlreadyWired(address clearingHouse);
     error OnlyClearingHouse(address caller);
     error UnknownAsset(uint16 asset);
-    /// A market feed needs a redemption rate to compare with.
-    error RateSourceMissing(uint16 asset);
     error CapExceeded(uint16 asset, uint256 value, uint256 cap);
     error GrowthExceeded(uint16 asset, uint256 value, uint256 cap);
     error HoldingTooLarge(uint16 asset, uint256 units);
@@ -113,22 +92,7 @@ interface IHaircutRegistry {
     function DELAY() external view returns (uint256);
     /// @notice How long a submitted word can be accepted once it is ready, seconds.
     function EXPIRY() external view returns (uint256);
-    /// @notice Sets a parameter at once. Only before `seal`, only by the governor. Bounds hold as ever.
-    function setUp(Kind kind, uint16 id, uint256 value) external;
-    /// @notice Names the ClearingHouse. Once, before `seal`.
-    function wire(address clearingHouse) external;
-    /// @notice Ends the time of set-up for good. Every delay binds everybody from here.
-    function seal() external;
     function isSealed() external view returns (bool);
-
-    /// @notice Proposes a word. One that only tightens (and touches no range or window) is accepted at once, and ramps;
-    /// every other waits `DELAY` for `accept`.
-    function submit(Kind kind, uint16 id, uint256 value) external;
-    /// @notice Puts a submitted word in force. Anyone may call. Reverts before its time, after its expiry, or when it
-    /// moves a field by more than a step.
-    function accept(Kind kind, uint16 id) external;
-    /// @notice Withdraws a submitted word. Governor or guardian.
-    function revoke(Kind kind, uint16 id) external;
     function parameter(Kind kind, uint16 id) external view returns (Parameter memory);
 
     /// @notice Checks the caps of an asset for a deposit and moves its crowd rate one step. Only the ClearingHouse.
@@ -143,8 +107,4 @@ interface IHaircutRegistry {
 
     /// @notice The token of an asset; reverts with `UnknownAsset` if it is not listed.
     function tokenOf(uint16 asset) external view returns (address);
-    /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
-    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
-    /// @notice What an amount of an asset, held alone, counts for.
-    function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory);
 }

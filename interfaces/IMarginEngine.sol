@@ -2,8 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {Instrument, Margin, MarginParts, Portfolio, PriceStatus, UnderlyingRisk} from "./Types.sol";
-import {IHaircutRegistry} from "./IHaircutRegistry.sol";
+import {CollateralTerms, CollateralValue, IHaircutRegistry} from "./IHaircutRegistry.sol";
 import {IOracleAdapter} from "./IOracleAdapter.sol";
+import {IParameterModule} from "./IParameterModule.sol";
 
 /// @notice The terms on which an instrument trades now.
 struct Market {
@@ -40,9 +41,11 @@ struct Factors {
 }
 
 /// @title Portfolio in; equity and margins out. docs/margin.md is the specification.
-interface IMarginEngine is IHaircutRegistry, IOracleAdapter {
+interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule {
     error UnknownInstrument(Instrument instrument);
 
+    /// @notice The code of `IParameterModule`, which runs on the engine's storage. Its own storage counts for nothing.
+    function PARAMETER_MODULE() external view returns (address);
     /// @notice Equity and both margins of a portfolio at the prices of this moment.
     function margin(Portfolio calldata portfolio) external view returns (Margin memory);
     /// @notice The same, and fixes every price it reads for the rest of the transaction.
@@ -57,4 +60,8 @@ interface IMarginEngine is IHaircutRegistry, IOracleAdapter {
     /// @notice The same without fixing anything.
     function marketView(Instrument instrument) external view returns (Market memory);
     function factors() external view returns (Factors memory);
+    /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
+    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
+    /// @notice What an amount of an asset, held alone, counts for.
+    function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory);
 }

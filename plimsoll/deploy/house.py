@@ -47,6 +47,12 @@ WIRING: dict[str, dict[str, str]] = {
 }
 CORE = tuple(WIRING)
 VAULT = "CollateralVault"
+PARAMETER_MODULE = "ParameterModule"
+# What a constructor creates: whose, and where the creator says that it is.
+CREATED: dict[str, tuple[str, str]] = {
+    PARAMETER_MODULE: ("MarginEngine", "PARAMETER_MODULE()"),
+    VAULT: ("ClearingHouse", "VAULT()"),
+}
 PARAMETER = "(uint256,uint256,uint256,uint256,uint256)"
 WIRE = "wire"
 # Setting one of these makes the engine read a source, which must be fresh.
@@ -277,16 +283,19 @@ class House:
             artifact, mined, self.book.where[name], "0x" + step.arguments(self.book).hex()
         )
         self._store(artifact)
-        if name == "ClearingHouse":
-            self._note_vault(mined)
+        for created, (creator, getter) in CREATED.items():
+            if creator == name:
+                self._note_created(created, creator, getter, mined)
 
-    def _note_vault(self, mined: Mined) -> None:
-        address = str(self.book.read("ClearingHouse", "VAULT()", returns="address"))
+    def _note_created(self, name: str, creator: str, getter: str, mined: Mined) -> None:
+        address = str(self.book.read(creator, getter, returns="address"))
         address = self.sender.w3.to_checksum_address(address)
-        self.book.where[VAULT] = address
-        artifact = self.artifacts.get(VAULT)
-        vault = self._contract(artifact, mined, address, "0x")
-        self.manifest.contracts[VAULT] = vault.model_copy(update={"created_by": "ClearingHouse"})
+        self.book.where[name] = address
+        artifact = self.artifacts.get(name)
+        # One that takes arguments takes its creator's: the manager.
+        taken = self.manifest.contracts[creator].arguments if artifact.constructor_types else "0x"
+        contract = self._contract(artifact, mined, address, taken)
+        self.manifest.contracts[name] = contract.model_copy(update={"created_by": creator})
         self._store(artifact)
 
     def _contract(self, artifact: Artifact, mined: Mined, address: str, arguments: str) -> Contract:

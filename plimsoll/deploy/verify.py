@@ -11,7 +11,7 @@ from web3 import Web3
 from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Artifact, CompilationError, Stored, code_hash
 from plimsoll.deploy.execute import Book
-from plimsoll.deploy.house import CORE, VAULT, House, Places, places_of, wired_to, word_of
+from plimsoll.deploy.house import CORE, CREATED, VAULT, House, Places, places_of, wired_to, word_of
 from plimsoll.deploy.preflight import Finding, Verdict
 from plimsoll.deploy.roles import Role, duties, has_role, holders
 from plimsoll.deploy.sender import Sender
@@ -62,7 +62,7 @@ class Verification:
             yield from check()
 
     def _contracts(self) -> Findings:
-        missing = [name for name in (*CORE, VAULT) if name not in self.manifest.contracts]
+        missing = [name for name in (*CORE, *CREATED) if name not in self.manifest.contracts]
         if missing:
             yield _refused(f"the manifest has no {', '.join(missing)}")
         for name, contract in self.manifest.contracts.items():
@@ -115,7 +115,7 @@ class Verification:
         token = f"token:{self.config.settlement.symbol}"
         wires = [
             ("ClearingHouse", "engine()", "MarginEngine"),
-            ("ClearingHouse", "VAULT()", VAULT),
+            *((creator, getter, name) for name, (creator, getter) in CREATED.items()),
             ("ClearingHouse", "SETTLEMENT_TOKEN()", token),
             ("ClearingHouse", "TRADING_MODULE()", "TradingModule"),
             ("ClearingHouse", "LIQUIDATION_MODULE()", "LiquidationModule"),

@@ -11,7 +11,7 @@ import pytest
 
 from plimsoll.config import NetworkConfig, load_config
 from plimsoll.deploy.artifacts import Released
-from plimsoll.deploy.house import CORE, VAULT, House
+from plimsoll.deploy.house import CORE, CREATED, House
 from plimsoll.deploy.listing import rpc
 from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.verify import Verification
@@ -52,7 +52,7 @@ def released() -> Released:
     artifacts.cache.mkdir(parents=True, exist_ok=True)
     with (artifacts.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in (*CORE, VAULT, "FaucetToken", "FaucetShare", "FaucetStakedEther"):
+        for name in (*CORE, *CREATED, "FaucetToken", "FaucetShare", "FaucetStakedEther"):
             artifacts.get(name)
     return artifacts
 

@@ -69,7 +69,9 @@ def test_a_word_that_nobody_configured(rehearsal: Rehearsal) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["MarginEngine", "CollateralVault", "token:WBTC"])
+@pytest.mark.parametrize(
+    "name", ["MarginEngine", "ParameterModule", "CollateralVault", "token:WBTC"]
+)
 def test_other_code_at_an_address(name: str, rehearsal: Rehearsal) -> None:
     address = rehearsal.house.book.where[name]
     code = bytearray(rehearsal.sender.code(address))

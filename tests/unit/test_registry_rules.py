@@ -111,7 +111,7 @@ def field_cases() -> list[FieldCase]:
 
 @pytest.fixture(scope="module")
 def rules() -> Contract:
-    return Evm().deploy("ParameterRules")
+    return Evm().deploy("Rules")
 
 
 def with_field(case: FieldCase, value: int) -> int:

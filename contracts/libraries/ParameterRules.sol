@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-pragma solidity 0.8.30;
+pragma solidity ^0.8.28;
 
-import {IHaircutRegistry, Kind} from "../interfaces/IHaircutRegistry.sol";
-import {IParameterRules} from "../interfaces/IParameterRules.sol";
-import {Params} from "./libraries/Params.sol";
+import {Kind} from "../../interfaces/IHaircutRegistry.sol";
+import {IParameterModule} from "../../interfaces/IParameterModule.sol";
+import {Params} from "./Params.sol";
 
-/// @title Bounds and steps of every parameter word
-/// @dev Lives apart from the engine, which creates it: rare, and without state.
-contract ParameterRules is IParameterRules {
+/// @title What a parameter word may be and how far it may move at once: pure rules over one table of fields
+library ParameterRules {
     /// @dev One table per kind drives every generic rule.
     struct Layout {
         /// One byte per field from the lowest, zero after the last.
@@ -41,32 +40,30 @@ contract ParameterRules is IParameterRules {
     uint256 private constant MAX_GAUGE = 4;
     uint256 private constant TAIL_BOUND = 300 * 3_200;
 
-    /// @inheritdoc IParameterRules
-    function requireValid(Kind kind, uint16 id, uint256 word) external pure {
-        if (id > _lastId(kind)) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, type(uint256).max, id);
+    /// @notice Reverts with `ParameterOutOfBounds` unless the id exists for the kind, every field lies within its
+    /// bounds, nothing lies above the last field, and fields that belong together fit each other.
+    function requireValid(Kind kind, uint16 id, uint256 word) internal pure {
+        if (id > _lastId(kind)) revert IParameterModule.ParameterOutOfBounds(kind, id, type(uint256).max, id);
         // Signed, or any word at all; and what can be taken away.
         if (kind == Kind.FUNDING || kind == Kind.PYTH_ID || kind == Kind.SECOND_PYTH_ID) return;
         if (word == 0 && (kind == Kind.SECOND_SOURCE || kind == Kind.SEQUENCER)) return;
         _requireBounds(_layout(kind), kind, id, word);
-        if (kind == Kind.UNDERLYING) _requireScanBound(id, word, word);
+        if (kind == Kind.UNDERLYING) requireScanBound(id, word, word);
         if (kind == Kind.ASSET) _requireOrder(id, word);
         if (kind == Kind.SOURCE || kind == Kind.SECOND_SOURCE) _requireRoom(kind, id, word);
     }
 
-    /// @inheritdoc IParameterRules
-    function requireScanBound(uint16 id, uint256 from, uint256 to) external pure {
-        _requireScanBound(id, from, to);
-    }
-
-    /// @inheritdoc IParameterRules
-    function isTightening(Kind kind, uint256 old, uint256 word) external pure returns (bool) {
+    /// @notice Whether a word may take effect at once: it replaces one, loosens no field, and leaves range and window.
+    function isTightening(Kind kind, uint256 old, uint256 word) internal pure returns (bool) {
         if (!_hasSteps(kind) || old == 0 || _loosens(_layout(kind), old, word)) return false;
         // Range and window of an underlying: its lowest 24 bits. Another range can lower a hedged book's margin.
         return kind != Kind.UNDERLYING || (old ^ word) & 0xffffff == 0;
     }
 
-    /// @inheritdoc IParameterRules
-    function requireSteps(Kind kind, uint16 id, uint256 old, uint256 word) external pure {
+    /// @notice Reverts with `StepTooLarge` when a word loosens a field of the one that it replaces by more than a step:
+    /// a fifth of its value (or 1); for a limit, to twice its value or to 2^(width/2), whichever is more.
+    /// @dev A first word, and kinds without risk fields, have no steps.
+    function requireSteps(Kind kind, uint16 id, uint256 old, uint256 word) internal pure {
         if (!_hasSteps(kind) || old == 0) return;
         Layout memory table = _layout(kind);
         uint256 shift;
@@ -77,7 +74,7 @@ contract ParameterRules is IParameterRules {
             uint256 to = _field(word, shift, width);
             if (to < from) {
                 bool isStep = (table.complements >> field) & 1 == 1 ? _isWider(from, to, width) : _isLower(from, to);
-                if (!isStep) revert IHaircutRegistry.StepTooLarge(kind, id, field, from, to);
+                if (!isStep) revert IParameterModule.StepTooLarge(kind, id, field, from, to);
             }
             shift += width;
             field++;
@@ -170,19 +167,22 @@ contract ParameterRules is IParameterRules {
             uint256 width = widths & 0xff;
             uint256 code = _field(word, shift, width);
             if (code < _field(table.lowest, shift, width) || code > _field(table.highest, shift, width)) {
-                revert IHaircutRegistry.ParameterOutOfBounds(kind, id, field, code);
+                revert IParameterModule.ParameterOutOfBounds(kind, id, field, code);
             }
             shift += width;
             field++;
         }
-        if (word >> shift != 0) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, field, word >> shift);
+        if (word >> shift != 0) revert IParameterModule.ParameterOutOfBounds(kind, id, field, word >> shift);
     }
 
-    function _requireScanBound(uint16 id, uint256 from, uint256 to) private pure {
+    /// @notice Reverts with `ParameterOutOfBounds` unless the closed form of the scan holds at every point of a ramp
+    /// between two UNDERLYING words, tails and every gauge included: the larger range with the smaller window must
+    /// pass.
+    function requireScanBound(uint16 id, uint256 from, uint256 to) internal pure {
         uint256 range = Params.range(from) > Params.range(to) ? Params.range(from) : Params.range(to);
         uint256 window = Params.window(from) < Params.window(to) ? Params.window(from) : Params.window(to);
         if (window < 300 && range * MAX_GAUGE * (300 - window) > TAIL_BOUND) {
-            revert IHaircutRegistry.ParameterOutOfBounds(Kind.UNDERLYING, id, 0, range);
+            revert IParameterModule.ParameterOutOfBounds(Kind.UNDERLYING, id, 0, range);
         }
     }
 
@@ -194,13 +194,13 @@ contract ParameterRules is IParameterRules {
     }
 
     function _outOfOrder(uint16 id, uint256 field, uint256 value) private pure {
-        revert IHaircutRegistry.ParameterOutOfBounds(Kind.ASSET, id, field, value);
+        revert IParameterModule.ParameterOutOfBounds(Kind.ASSET, id, field, value);
     }
 
     /// @dev The hard bounds of a source, fields 4 and 5, leave a price between them.
     function _requireRoom(Kind kind, uint16 id, uint256 word) private pure {
         uint256 floor = (word >> 184) & 0x7f;
-        if (floor >= (word >> 191) & 0x7f) revert IHaircutRegistry.ParameterOutOfBounds(kind, id, 4, floor);
+        if (floor >= (word >> 191) & 0x7f) revert IParameterModule.ParameterOutOfBounds(kind, id, 4, floor);
     }
 
     /// @dev Whether some field of `word` is looser, that is smaller, than that of `old`.
