@@ -35,6 +35,25 @@ CHAINLINK = "@chainlink/contracts/src/v0.8"
 CHAINLINK_0_6 = "chainlink-contracts-legacy/src/v0.6"
 REMAPPINGS = ["@openzeppelin/contracts@4.8.3/=node_modules/@openzeppelin/contracts-4.8.3/"]
 
+SAFE = "@safe-global/safe-smart-account/build/artifacts/contracts"
+ACCOUNT_ABSTRACTION = "@account-abstraction/contracts/artifacts"
+
+PERMIT2 = "@uniswap/v4-periphery/lib/permit2"
+
+OPTIMIZER = {"enabled": True, "runs": 200}
+# What each compiler is asked for.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "0.6.6": {"optimizer": OPTIMIZER},
+    "0.8.30": {"optimizer": OPTIMIZER, "evmVersion": "cancun", "remappings": REMAPPINGS},
+    # As Permit2's authors have it: this makes the very code that has one address on every chain.
+    "0.8.17": {
+        "optimizer": {"enabled": True, "runs": 1_000_000},
+        "viaIR": True,
+        "metadata": {"bytecodeHash": "none"},
+        "remappings": [f"solmate/=node_modules/{PERMIT2}/lib/solmate/"],
+    },
+}
+
 
 class Component(TypedDict):
     """A contract that can be deployed."""
@@ -46,8 +65,7 @@ class Component(TypedDict):
 
 def weth9() -> Component:
     """Canonical wrapped ether, as on the main network. No constructor arguments."""
-    built = json.loads(_file("canonical-weth/build/contracts/WETH9.json").read_text())
-    return Component(name="WETH9", abi=built["abi"], bytecode=built["bytecode"])
+    return _built("canonical-weth/build/contracts/WETH9.json")
 
 
 def link_token() -> Component:
@@ -99,6 +117,68 @@ def mock_pyth() -> Component:
     return _compile("@pythnetwork/pyth-sdk-solidity/MockPyth.sol", "MockPyth")
 
 
+def safe() -> Component:
+    """The Safe's singleton; wallets are its proxies. No arguments.
+
+    A proxy's `setup` takes owners, threshold, a call to make (to, data), the fallback handler, and
+    a payment (token, amount, receiver).
+    """
+    return _built(f"{SAFE}/Safe.sol/Safe.json")
+
+
+def safe_proxy_factory() -> Component:
+    """`createProxyWithNonce(singleton, setup calldata, salt)` makes a Safe. No arguments."""
+    return _built(f"{SAFE}/proxies/SafeProxyFactory.sol/SafeProxyFactory.json")
+
+
+def safe_fallback_handler() -> Component:
+    """What a Safe answers ERC-1271 (`isValidSignature`) with. No arguments.
+
+    Its owners sign the SafeMessage of the digest: `getMessageHashForSafe(safe, digest)`.
+    """
+    built = f"{SAFE}/handler/CompatibilityFallbackHandler.sol/CompatibilityFallbackHandler.json"
+    return _built(built)
+
+
+def safe_multi_send() -> Component:
+    """Calls made one after another by a Safe that delegatecalls `multiSend`. No arguments.
+
+    Each is packed as operation (1 byte, 0), target (20), value (32), length (32) and calldata.
+    """
+    return _built(f"{SAFE}/libraries/MultiSendCallOnly.sol/MultiSendCallOnly.json")
+
+
+def entry_point() -> Component:
+    """The ERC-4337 entry point, v0.8: `handleOps(packed operations, beneficiary)`. No arguments.
+
+    Only an account without code may send to it.
+    """
+    return _built(f"{ACCOUNT_ABSTRACTION}/EntryPoint.json")
+
+
+def simple_account_factory() -> Component:
+    """Makes ERC-4337 accounts with one owner: `createAccount(owner, salt)`. Argument: entry point.
+
+    Only the sender creator of the entry point may call it: an operation's `initCode` does.
+    """
+    return _built(f"{ACCOUNT_ABSTRACTION}/SimpleAccountFactory.json")
+
+
+def simple_account() -> Component:
+    """What the factory's accounts are (`execute`, `executeBatch`). Argument: entry point."""
+    return _built(f"{ACCOUNT_ABSTRACTION}/SimpleAccount.json")
+
+
+def simple_7702_account() -> Component:
+    """Code for an ordinary key's address (EIP-7702): ERC-1271 by that key. No arguments."""
+    return _built(f"{ACCOUNT_ABSTRACTION}/Simple7702Account.json")
+
+
+def permit2() -> Component:
+    """Uniswap's Permit2, the very creation code of the public chains. No arguments."""
+    return _compile(f"{PERMIT2}/src/Permit2.sol", "Permit2", "0.8.17")
+
+
 def weird_erc20(name: str) -> Component:
     """A token that breaks the common assumptions: `TransferFee`, `MissingReturns`, `BlockList` ...
 
@@ -124,22 +204,24 @@ def container(component: Component) -> Any:
 
 
 @cache
+def _built(artifact: str) -> Component:
+    """A contract whose package ships its bytecode."""
+    built = json.loads(_file(artifact).read_text())
+    return Component(name=built["contractName"], abi=built["abi"], bytecode=built["bytecode"])
+
+
+@cache
 def _compile(unit: str, contract: str | None, version: str = "0.8.30") -> Component:
     """Compile one contract of an npm package; without a name, the file's one token."""
-    parts = [LOCK.read_text(), unit, str(contract), version]
+    parts = [LOCK.read_text(), unit, str(contract), version, json.dumps(SETTINGS[version])]
     kept = CACHE / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()}.json"
     if kept.is_file():
         component: Component = json.loads(kept.read_text())
         return component
 
     source = f"node_modules/{unit}"
-    settings: dict[str, Any] = {
-        "optimizer": {"enabled": True, "runs": 200},
-        "remappings": REMAPPINGS,
-        "outputSelection": {source: {"*": ["abi", "evm.bytecode.object"]}},
-    }
-    if version.startswith("0.8"):
-        settings["evmVersion"] = "cancun"
+    selection = {source: {"*": ["abi", "evm.bytecode.object"]}}
+    settings = {**SETTINGS[version], "outputSelection": selection}
     sources = {source: {"content": _file(unit).read_text()}}
     request = {"language": "Solidity", "sources": sources, "settings": settings}
     compiler = ROOT / "tools" / "solc" / f"solc-v{version}"

@@ -1,0 +1,1 @@
+"""Accounts that are contracts, and wallet software: whoever owns, whatever signs."""
