@@ -139,6 +139,9 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         else if (kind == Kind.RATE_SOURCE) _writeRateSource(id, value, old);
         else if (kind == Kind.RATE_MARKET) _writeRateMarket(id, value, old);
         else if (kind == Kind.SEQUENCER) _writeSequencer(value);
+        else if (kind == Kind.VOLATILITY) _requireRounds(id);
+        else if (kind == Kind.REPORTS && value != 0) _requireCode(address(uint160(value)));
+        else if (kind == Kind.SYMBOL) _requireKnown(id);
     }
 
     function _writeGlobal(uint256 value, bool ramps) private {
@@ -222,6 +225,18 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
     /// @dev Without risk parameters a position would need no margin.
     function _requireMargined(uint16 id) private view {
         if (_governed[_requireKnown(id)] >> Params.SOURCE_BITS == 0) revert UnknownUnderlying(id);
+    }
+
+    /// @dev Only a Chainlink source can tell what a price was at the turn of an hour.
+    function _requireRounds(uint16 id) private view {
+        uint256 chainlink = uint256(SourceKind.CHAINLINK);
+        bool has = (_governed[_requireKnown(id)] >> 160) & 3 == chainlink
+            || (_words[_key(Kind.SECOND_SOURCE, id)] >> 160) & 3 == chainlink;
+        if (!has) revert RoundsMissing(id);
+    }
+
+    function _requireCode(address reports) private view {
+        if (reports.code.length == 0) revert SourceUnusable(0, reports, PriceStatus.INVALID);
     }
 
     function _writeToken(uint16 id, uint256 value) private {

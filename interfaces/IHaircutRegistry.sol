@@ -30,7 +30,17 @@ enum Kind {
     /// Id 0. Sequencer uptime feed and grace period.
     SEQUENCER,
     /// Id = underlying. The price of a feed that has been broken for long.
-    FROZEN_PRICE
+    FROZEN_PRICE,
+    /// Id 0. What cash costs and pays: a kinked curve of rates, and the share of the reserves.
+    LENDING,
+    /// Id = asset, 0 for cash. What may leave within an hour.
+    OUTFLOW,
+    /// Id = underlying. The volatility at which its gauge is 1.
+    VOLATILITY,
+    /// Id 0. The ReportOracle, whose reporters sign premiums.
+    REPORTS,
+    /// Id = underlying. What people call it.
+    SYMBOL
 }
 
 /// @notice A parameter as it stands now. Words are packed; `contracts/libraries/Params.sol` lists every field.

@@ -28,6 +28,8 @@ interface IParameterModule {
     error AlreadyWired(address clearingHouse);
     /// A market feed needs a redemption rate to compare with.
     error RateSourceMissing(uint16 asset);
+    /// Volatility is measured on the rounds of a Chainlink source, and the underlying has none.
+    error RoundsMissing(uint16 underlying);
 
     /// @notice Sets a parameter at once. Only before `seal`, only by the governor. Bounds hold as ever.
     function setUp(Kind kind, uint16 id, uint256 value) external;

@@ -108,6 +108,7 @@ HINTS: dict[str, str] = {
     "UnknownAsset": "use the id of a listed asset",
     "UnknownUnderlying": "use the id of an underlying that has a price source",
     "UnknownInstrument": "use a perpetual of a listed underlying",
+    "RoundsMissing": "give the underlying a Chainlink source first, primary or second",
     "RateSourceMissing": "accept the rate source, and the market feed that waits, first",
     "SettlementTokenListed": "list another token: the settlement token counts as cash already",
     "CapExceeded": "deposit less: the asset's cap is in sight",

@@ -27,6 +27,10 @@ library ParameterRules {
     uint256 private constant RATE_MARKET_WIDTHS = 0x0c_11_05_a0;
     uint256 private constant SEQUENCER_WIDTHS = 0x20_a0;
     uint256 private constant PRICE_WIDTHS = 0x5e;
+    uint256 private constant LENDING_WIDTHS = 0x07_0d_0d_07;
+    uint256 private constant OUTFLOW_WIDTHS = 0x28;
+    uint256 private constant VOLATILITY_WIDTHS = 0x10;
+    uint256 private constant REPORTS_WIDTHS = 0xa0;
 
     uint256 private constant NATURAL_14 = (1 << 14) - 1;
     uint256 private constant ADDRESS = type(uint160).max;
@@ -46,16 +50,20 @@ library ParameterRules {
         if (id > _lastId(kind)) revert IParameterModule.ParameterOutOfBounds(kind, id, type(uint256).max, id);
         // Signed, or any word at all; and what can be taken away.
         if (kind == Kind.FUNDING || kind == Kind.PYTH_ID || kind == Kind.SECOND_PYTH_ID) return;
-        if (word == 0 && (kind == Kind.SECOND_SOURCE || kind == Kind.SEQUENCER)) return;
+        if (word == 0 && (kind == Kind.SECOND_SOURCE || kind == Kind.SEQUENCER || kind == Kind.REPORTS)) return;
+        if (kind == Kind.SYMBOL) return _requireText(id, word);
         _requireBounds(_layout(kind), kind, id, word);
         if (kind == Kind.UNDERLYING) requireScanBound(id, word, word);
         if (kind == Kind.ASSET) _requireOrder(id, word);
+        if (kind == Kind.LENDING) _requireRisingRates(id, word);
         if (kind == Kind.SOURCE || kind == Kind.SECOND_SOURCE) _requireRoom(kind, id, word);
     }
 
     /// @notice Whether a word may take effect at once: it replaces one, loosens no field, and leaves range and window.
     function isTightening(Kind kind, uint256 old, uint256 word) internal pure returns (bool) {
-        if (!_hasSteps(kind) || old == 0 || _loosens(_layout(kind), old, word)) return false;
+        // No word is a word only where it is the loosest: no limit on what leaves.
+        bool replaces = old != 0 || kind == Kind.OUTFLOW;
+        if (!_hasSteps(kind) || !replaces || _loosens(_layout(kind), old, word)) return false;
         // Range and window of an underlying: its lowest 24 bits. Another range can lower a hedged book's margin.
         return kind != Kind.UNDERLYING || (old ^ word) & 0xffffff == 0;
     }
@@ -83,14 +91,16 @@ library ParameterRules {
 
     /// @dev Underlyings to 255, assets to 95, single words 0.
     function _lastId(Kind kind) private pure returns (uint256) {
-        if (kind == Kind.GLOBAL || kind == Kind.SEQUENCER) return 0;
-        bool ofAsset = kind == Kind.ASSET || kind == Kind.TOKEN || kind == Kind.RATE_SOURCE || kind == Kind.RATE_MARKET;
+        if (kind == Kind.GLOBAL || kind == Kind.SEQUENCER || kind == Kind.LENDING || kind == Kind.REPORTS) return 0;
+        bool ofAsset = kind == Kind.ASSET || kind == Kind.TOKEN || kind == Kind.RATE_SOURCE || kind == Kind.RATE_MARKET
+            || kind == Kind.OUTFLOW;
         return ofAsset ? 95 : 255;
     }
 
     /// @dev Words with risk fields, which loosen by steps; the others are wires.
     function _hasSteps(Kind kind) private pure returns (bool) {
-        return kind == Kind.GLOBAL || kind == Kind.UNDERLYING || kind == Kind.ASSET || kind == Kind.MARKET;
+        return kind == Kind.GLOBAL || kind == Kind.UNDERLYING || kind == Kind.ASSET || kind == Kind.MARKET
+            || kind == Kind.OUTFLOW;
     }
 
     function _layout(Kind kind) private pure returns (Layout memory) {
@@ -106,6 +116,10 @@ library ParameterRules {
         if (kind == Kind.RATE_MARKET) return Layout(RATE_MARKET_WIDTHS, 0, 1 | (1 << 165), (1 << 194) - 1);
         // Grace to one day.
         if (kind == Kind.SEQUENCER) return Layout(SEQUENCER_WIDTHS, 0, 1, ADDRESS | (86_400 << 160));
+        if (kind == Kind.LENDING) return _lending();
+        if (kind == Kind.OUTFLOW) return Layout(OUTFLOW_WIDTHS, 1, 0, (1 << 40) - 1);
+        if (kind == Kind.VOLATILITY) return Layout(VOLATILITY_WIDTHS, 0, 1, (1 << 16) - 1);
+        if (kind == Kind.REPORTS) return Layout(REPORTS_WIDTHS, 0, 0, ADDRESS);
         return Layout(PRICE_WIDTHS, 0, 0, (1 << 94) - 1);
     }
 
@@ -149,6 +163,12 @@ library ParameterRules {
         });
     }
 
+    /// @dev Bounds: kink 1 to 99 %, share of the reserves to 50 %.
+    function _lending() private pure returns (Layout memory) {
+        uint256 rates = ((1 << 26) - 1) << 7;
+        return Layout(LENDING_WIDTHS, 0, 1, 99 | rates | (50 << 33));
+    }
+
     /// @dev Bounds: those of a source, deviation 1 bps to any.
     function _secondSource() private pure returns (Layout memory) {
         return Layout(SECOND_WIDTHS, 0, SOURCE_LOWEST | (1 << 198), SOURCE_HIGHEST | (((1 << 12) - 1) << 198));
@@ -184,6 +204,28 @@ library ParameterRules {
         if (window < 300 && range * MAX_GAUGE * (300 - window) > TAIL_BOUND) {
             revert IParameterModule.ParameterOutOfBounds(Kind.UNDERLYING, id, 0, range);
         }
+    }
+
+    /// @dev The rate at full utilisation, field 2, is not below that at the kink.
+    function _requireRisingRates(uint16 id, uint256 word) private pure {
+        uint256 atFull = (word >> 20) & 0x1fff;
+        if (atFull < (word >> 7) & 0x1fff) revert IParameterModule.ParameterOutOfBounds(Kind.LENDING, id, 2, atFull);
+    }
+
+    /// @dev One to 31 bytes of printable ASCII from the highest byte, then zeros. The field is the place of the byte,
+    /// counted from the highest.
+    function _requireText(uint16 id, uint256 word) private pure {
+        uint256 length;
+        while (length < 31 && (word >> (248 - 8 * length)) & 0xff != 0) {
+            uint256 char = (word >> (248 - 8 * length)) & 0xff;
+            if (char < 0x20 || char > 0x7e) {
+                revert IParameterModule.ParameterOutOfBounds(Kind.SYMBOL, id, length, char);
+            }
+            length++;
+        }
+        // What is left after its characters; all of it when there are none.
+        uint256 rest = word & (type(uint256).max >> (8 * length));
+        if (length == 0 || rest != 0) revert IParameterModule.ParameterOutOfBounds(Kind.SYMBOL, id, length, rest);
     }
 
     /// @dev Tiers and haircuts ascend.

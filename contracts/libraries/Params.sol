@@ -28,6 +28,12 @@ uint256 constant RAMP = 3 days;
 /// RATE_MARKET    address 160, decimals 5, maxAge 17 seconds, discount bound 12 bps
 /// SEQUENCER      address 160, grace 32 seconds
 /// FROZEN_PRICE   dollars with 18 decimals
+/// LENDING        kink 7 percent, rate at the kink 13, rate at full utilisation 13 (both tenths of a percent a year),
+///                share of the reserves 7 percent
+/// OUTFLOW        limit 40 whole tokens an hour, complement; its largest value, which is the word 0, is no limit
+/// VOLATILITY     reference 16 hundredths of a bps: the standard deviation of an hour's return at a gauge of 1
+/// REPORTS        address 160
+/// SYMBOL         1 to 31 bytes of printable ASCII from the highest byte, then zeros
 library Params {
     /// @dev Widths of the words that share a slot with others.
     uint256 internal constant ASSET_BITS = 198;

@@ -13,19 +13,24 @@ from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
     Kind,
+    LendingParams,
     MarketParams,
+    OutflowParams,
     ParameterError,
     RateKind,
     RateMarketParams,
     RateSourceParams,
+    ReportsParams,
     SecondSourceParams,
     SequencerParams,
     SourceKind,
     SourceParams,
     TokenParams,
     UnderlyingParams,
+    VolatilityParams,
     Word,
     decode_funding,
+    decode_symbol,
     encode_funding,
 )
 
@@ -163,6 +168,8 @@ def describe(kind: Kind, word: int) -> dict[str, str]:
     if kind in _WHOLE:
         return {"value": _WHOLE[kind](word)}
     try:
+        if kind is Kind.SYMBOL:
+            return {"value": decode_symbol(word)}
         record = _RECORDS[kind].from_word(word)
     except ParameterError as error:
         return {"unreadable": str(error)}
@@ -198,6 +205,10 @@ _RECORDS: dict[Kind, type[Word]] = {
     Kind.RATE_SOURCE: RateSourceParams,
     Kind.RATE_MARKET: RateMarketParams,
     Kind.SEQUENCER: SequencerParams,
+    Kind.LENDING: LendingParams,
+    Kind.OUTFLOW: OutflowParams,
+    Kind.VOLATILITY: VolatilityParams,
+    Kind.REPORTS: ReportsParams,
 }
 _WHOLE: dict[Kind, Callable[[int], str]] = {
     Kind.FUNDING: lambda word: q.write_funding(decode_funding(word)),
@@ -216,6 +227,10 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     "window": q.write_states,
     "growth_cap": q.write_yearly_bps,
     "growth": q.write_hourly_dollars,
+    "limit": lambda value: f"{value:,} tokens an hour",
+    "reference": lambda value: q.write_millionths(value) + " an hour",
+    **dict.fromkeys(("kink", "reserve_share"), lambda value: q.write_bps(100 * value)),
+    **dict.fromkeys(("rate_at_kink", "rate_at_full"), lambda value: q.write_yearly_bps(10 * value)),
     **dict.fromkeys(("taker_fee", "maker_fee"), q.write_millionths),
     **dict.fromkeys(("max_age", "grace"), q.write_duration),
     **dict.fromkeys(("decimals", "asset_decimals", "underlying"), str),

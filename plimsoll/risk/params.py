@@ -38,6 +38,11 @@ class Kind(IntEnum):
     RATE_MARKET = 11
     SEQUENCER = 12
     FROZEN_PRICE = 13
+    LENDING = 14
+    OUTFLOW = 15
+    VOLATILITY = 16
+    REPORTS = 17
+    SYMBOL = 18
 
 
 class SourceKind(IntEnum):
@@ -307,6 +312,75 @@ class SequencerParams(Word):
     LAYOUT = (Field("address", ADDRESS_BITS), Field("grace", 32))
 
 
+@dataclass(frozen=True, slots=True)
+class LendingParams(Word):
+    """Kink in percent, rates there and at full utilisation in tenths of a percent a year, share
+    of the reserves in percent."""
+
+    kink: int = 80
+    rate_at_kink: int = 0
+    rate_at_full: int = 0
+    reserve_share: int = 0
+
+    KIND = Kind.LENDING
+    LAYOUT = (
+        Field("kink", 7),
+        Field("rate_at_kink", 13),
+        Field("rate_at_full", 13),
+        Field("reserve_share", 7),
+    )
+
+
+NO_LIMIT = (1 << 40) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutflowParams(Word):
+    """What may leave of an asset within an hour, whole tokens; `NO_LIMIT` is the word 0."""
+
+    limit: int = NO_LIMIT
+
+    KIND = Kind.OUTFLOW
+    LAYOUT = (_limit("limit", 40),)
+
+
+@dataclass(frozen=True, slots=True)
+class VolatilityParams(Word):
+    """The hourly standard deviation at which the gauge is 1, hundredths of a bps."""
+
+    reference: int
+
+    KIND = Kind.VOLATILITY
+    LAYOUT = (Field("reference", 16),)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsParams(Word):
+    """The ReportOracle; none with address 0."""
+
+    address: int
+
+    KIND = Kind.REPORTS
+    LAYOUT = (Field("address", ADDRESS_BITS),)
+
+
+SYMBOL_BYTES = 31
+
+
+def encode_symbol(text: str) -> int:
+    """What people call an underlying, as the bytes32 that is its word."""
+    if not 1 <= len(text) <= SYMBOL_BYTES or not all(" " <= char <= "~" for char in text):
+        raise ParameterError(f"{text!r} is not 1 to {SYMBOL_BYTES} printable ASCII characters")
+    return int.from_bytes(text.encode("ascii").ljust(32, b"\0"), "big")
+
+
+def decode_symbol(word: int) -> str:
+    text = word.to_bytes(32, "big").rstrip(b"\0").decode("ascii", "backslashreplace")
+    if word and encode_symbol(text) != word:
+        raise ParameterError(f"{word:#x} is no symbol")
+    return text
+
+
 def encode_funding(dollars_per_hour: int) -> int:
     """Funding in dollars per unit and hour, 18 decimals, as a two's complement word."""
     if not -(2**255) <= dollars_per_hour < 2**255:
@@ -325,6 +399,7 @@ RISK_KINDS: dict[Kind, type[Word]] = {
     Kind.UNDERLYING: UnderlyingParams,
     Kind.ASSET: AssetParams,
     Kind.MARKET: MarketParams,
+    Kind.OUTFLOW: OutflowParams,
 }
 # Fields that change the shape of the scan: margin is not monotone in them, so they wait in both
 # directions.

@@ -16,17 +16,22 @@ from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
     Kind,
+    LendingParams,
     MarketParams,
+    OutflowParams,
     RateKind,
     RateMarketParams,
     RateSourceParams,
+    ReportsParams,
     SecondSourceParams,
     SequencerParams,
     SourceKind,
     SourceParams,
     TokenParams,
     UnderlyingParams,
+    VolatilityParams,
     Word,
+    encode_symbol,
 )
 from tests.evm import Contract, Evm, Reverted
 from tests.strategies import asset_params, global_params, underlying_params
@@ -45,6 +50,10 @@ VALID: dict[Kind, Word] = {
     Kind.RATE_SOURCE: RateSourceParams(SOMEWHERE, RateKind.ERC4626),
     Kind.RATE_MARKET: RateMarketParams(SOMEWHERE),
     Kind.SEQUENCER: SequencerParams(SOMEWHERE),
+    Kind.LENDING: LendingParams(),
+    Kind.OUTFLOW: OutflowParams(limit=1_000),
+    Kind.VOLATILITY: VolatilityParams(8_500),
+    Kind.REPORTS: ReportsParams(SOMEWHERE),
 }
 
 # The ends of each field that its width alone does not set.
@@ -75,6 +84,10 @@ ENDS: dict[Kind, dict[str, tuple[int | None, int | None]]] = {
     },
     Kind.RATE_MARKET: {"address": (1, None), "max_age": (1, None)},
     Kind.SEQUENCER: {"address": (1, None), "grace": (0, 86_400)},
+    Kind.LENDING: {"kink": (1, 99), "reserve_share": (0, 50)},
+    Kind.OUTFLOW: {},
+    Kind.VOLATILITY: {"reference": (1, None)},
+    Kind.REPORTS: {},
 }
 LAST_ID = {
     Kind.GLOBAL: 0,
@@ -83,6 +96,9 @@ LAST_ID = {
     Kind.TOKEN: 95,
     Kind.RATE_SOURCE: 95,
     Kind.RATE_MARKET: 95,
+    Kind.LENDING: 0,
+    Kind.OUTFLOW: 95,
+    Kind.REPORTS: 0,
 }
 
 
@@ -127,6 +143,7 @@ def with_field(case: FieldCase, value: int) -> int:
         "ceiling": {"floor": 0},
         "range": {"window": 1_000},
         "window": {"range": 1},
+        "rate_at_kink": {"rate_at_full": 8_191},
     }
     return int(replace(word, **{**order.get(case.name, {}), case.name: value}).word)
 
@@ -153,7 +170,8 @@ def test_nothing_may_lie_above_the_last_field(rules: Contract, kind: Kind) -> No
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name)
 def test_ids_end_where_their_kind_does(rules: Contract, kind: Kind) -> None:
-    word = VALID[kind].word if kind in VALID else 1
+    words = {**{kind: word.word for kind, word in VALID.items()}, Kind.SYMBOL: encode_symbol("ETH")}
+    word = words.get(kind, 1)
     last = LAST_ID.get(kind, 255)
     rules.call.requireValid(kind, last, word)
     with rules.evm.reverts("ParameterOutOfBounds", kind, last + 1, 2**256 - 1, last + 1):
@@ -176,6 +194,47 @@ def test_tiers_and_haircuts_ascend(
         rules.call.requireValid(Kind.ASSET, 7, word.word)
 
 
+def test_the_rate_at_full_utilisation_is_not_below_that_at_the_kink(rules: Contract) -> None:
+    rules.call.requireValid(Kind.LENDING, 0, LendingParams(80, 40, 40, 10).word)
+    with rules.evm.reverts("ParameterOutOfBounds", Kind.LENDING, 0, 2, 39):
+        rules.call.requireValid(Kind.LENDING, 0, LendingParams(80, 40, 39, 10).word)
+
+
+@pytest.mark.parametrize("text", ["E", "stETH / USD", "~" * 31])
+def test_a_symbol_is_printable_text(rules: Contract, text: str) -> None:
+    word = encode_symbol(text)
+    rules.call.requireValid(Kind.SYMBOL, 255, word)
+    assert params.decode_symbol(word) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "rest"),
+    [
+        (b"", 0, 0),
+        (b"\0ETH", 0, int.from_bytes(b"\0ETH".ljust(32, b"\0"), "big")),
+        (b"E\x1fH", 1, 0x1F),
+        (b"ET\x7f", 2, 0x7F),
+        (b"\xc3\xa9", 0, 0xC3),
+        (b"E\0H", 1, int.from_bytes(b"\0\0H".ljust(32, b"\0"), "big")),
+        (b"~" * 32, 31, ord("~")),
+    ],
+    ids=["nothing", "late", "control", "delete", "not ASCII", "a hole", "too long"],
+)
+def test_what_is_no_symbol(rules: Contract, raw: bytes, place: int, rest: int) -> None:
+    word = int.from_bytes(raw.ljust(32, b"\0"), "big")
+    with rules.evm.reverts("ParameterOutOfBounds", Kind.SYMBOL, 3, place, rest):
+        rules.call.requireValid(Kind.SYMBOL, 3, word)
+    if word:
+        with pytest.raises(params.ParameterError):
+            params.decode_symbol(word)
+
+
+@pytest.mark.parametrize("text", ["", "é", "a\n", "x" * 32])
+def test_the_twin_writes_no_such_symbol(text: str) -> None:
+    with pytest.raises(params.ParameterError):
+        encode_symbol(text)
+
+
 def test_equal_tiers_and_haircuts_are_in_order(rules: Contract) -> None:
     rules.call.requireValid(Kind.ASSET, 7, AssetParams(5, 5, 3, 3, 3).word)
 
@@ -188,7 +247,11 @@ def test_hard_bounds_leave_a_price_between_them(rules: Contract, kind: Kind) -> 
         rules.call.requireValid(kind, 1, replace(narrow, floor=60, ceiling=60).word)
 
 
-@pytest.mark.parametrize("kind", [Kind.SECOND_SOURCE, Kind.SEQUENCER], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.SECOND_SOURCE, Kind.SEQUENCER, Kind.REPORTS, Kind.OUTFLOW],
+    ids=lambda kind: kind.name,
+)
 def test_what_can_be_taken_away_may_be_zero(rules: Contract, kind: Kind) -> None:
     rules.call.requireValid(kind, 0, 0)
 
@@ -238,6 +301,7 @@ WORDS: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.UNDERLYING: underlying_params(),
     Kind.ASSET: asset_params(),
     Kind.MARKET: market_params(),
+    Kind.OUTFLOW: st.builds(OutflowParams, limit=st.integers(0, 2**40 - 1)),
 }
 
 
@@ -279,10 +343,21 @@ def test_wires_neither_tighten_nor_step(rules: Contract, kind: Kind) -> None:
     rules.call.requireSteps(kind, 1, 2, 1)
 
 
-@pytest.mark.parametrize("kind", RISK_KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in RISK_KINDS if kind != Kind.OUTFLOW], ids=lambda kind: kind.name
+)
 def test_a_first_word_waits_and_has_no_steps(rules: Contract, kind: Kind) -> None:
     assert not rules.call.isTightening(kind, 0, VALID[kind].word)
     rules.call.requireSteps(kind, 1, 0, VALID[kind].word)
+
+
+def test_a_first_limit_on_what_leaves_takes_effect_at_once(rules: Contract) -> None:
+    """No word means no limit, so every word tightens; taking the limit away again takes steps."""
+    word = OutflowParams(limit=10**9).word
+    assert rules.call.isTightening(Kind.OUTFLOW, 0, word)
+    assert not rules.call.isTightening(Kind.OUTFLOW, word, 0)
+    with rules.evm.reverts("StepTooLarge", Kind.OUTFLOW, 0, 0, word, 0):
+        rules.call.requireSteps(Kind.OUTFLOW, 0, word, 0)
 
 
 @pytest.mark.parametrize(
