@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -119,7 +119,7 @@ class House(Market):
     ) -> None:
         super().__init__(evm, factors)
         self.outcomes: Counter[str] = Counter()
-        self.ledger = Ledger(usd_decimals)
+        self.ledger = Ledger(usd_decimals, clock=lambda: self.now)
         self.usd_units = 10**usd_decimals
         self.paused = Pause.NOTHING
         self._salts = count(1)
@@ -265,9 +265,18 @@ class House(Market):
         found = reverted.name if reverted else "done"
         assert found == expected, f"{action}: {reverted or found}, predicted {refusal or expected}"
         self.outcomes[f"{action}: {found}"] += 1
+        self._until_contracts_halt()
         if refusal:
             raise refusal
         return predicted, receipt
+
+    def _until_contracts_halt(self) -> None:
+        """The books know of halts and of net growth; contracts without these forget them."""
+        if not hasattr(self.house, "windDown"):
+            books = self.ledger._books
+            books.is_halted, books.provisions = False, {}
+            for asset, held in books.custody.items():
+                books.custody[asset] = replace(held, growth=max(0, held.growth))
 
     def depositing(
         self, account: Account, asset: int, amount: int, *, payer: str | None = None
@@ -423,8 +432,15 @@ class House(Market):
         self.ledger.cancel(order)
 
     def raise_epoch(self, account: Account) -> None:
-        self.house.raiseEpoch(encode(account), sender=self.owner_key(account))
-        self.ledger.raise_epoch(account)
+        self.do(
+            Deed(
+                "raise epoch",
+                "raiseEpoch",
+                (encode(account),),
+                self.owner_key(account),
+                lambda now: self.ledger.raise_epoch(account, now),
+            )
+        )
 
     def settling(self, account: Account, u: int, sender: str = "stranger") -> Deed:
         instrument = model.perpetual(u)

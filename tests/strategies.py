@@ -14,6 +14,7 @@ from enum import StrEnum
 from hypothesis import strategies as st
 
 from plimsoll.risk import model
+from plimsoll.risk.ledger import MIN_SUPPLY_INDEX, RAY, Lending, Pool
 from plimsoll.risk.model import (
     BPS,
     MAX_PRICE,
@@ -311,3 +312,39 @@ def cases(
 def small_cases(status: PriceStatus | None = None) -> st.SearchStrategy[Case]:
     """Few underlyings and assets, for properties that compare several portfolios."""
     return cases(most_underlyings=4, most_assets=4, status=status)
+
+
+# Cash
+
+
+@st.composite
+def lendings(draw: st.DrawFn) -> Lending:
+    """Terms within the bounds of the registry: mild ones, and the steepest there are."""
+    low, high = sorted(draw(st.tuples(*2 * [st.integers(0, 300) | st.integers(0, 8_191)])))
+    return Lending(draw(st.integers(1, 99)), low, high, draw(st.integers(0, 50)))
+
+
+def indices() -> st.SearchStrategy[int]:
+    """Round ones and odd ones, from the floor of a loss to years of interest."""
+    return st.one_of(
+        st.just(RAY), st.integers(MIN_SUPPLY_INDEX, 2 * RAY), magnitudes(RAY, 2**100)
+    )
+
+
+def principals() -> st.SearchStrategy[int]:
+    return st.one_of(st.just(0), magnitudes(1, 10**6 * WAD), magnitudes(1, 2**110))
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> Pool:
+    """Pools of every utilisation, with reserves or a deficit, at any indices."""
+    return Pool(
+        supply_index=draw(indices()),
+        borrow_index=draw(st.just(RAY) | magnitudes(RAY, 2**100)),
+        supplied=draw(principals()),
+        borrowed=draw(principals()),
+        net_quote=draw(st.just(0) | st.integers(-(10**24), 10**24)),
+        capital=draw(st.just(0) | st.integers(-(10**24), 10**24)),
+        accrued_at=draw(st.integers(0, 2**32 - 1)),
+        lending=draw(lendings()),
+    )

@@ -1,0 +1,75 @@
+"""Halts, resumption and the end: docs/ledger.md, sections 5 and 7."""
+
+from __future__ import annotations
+
+from plimsoll.risk.ledger.accounts import MAX_POSITIONS
+from plimsoll.risk.ledger.base import Account, Context, Refused
+from plimsoll.risk.ledger.gate import Gate
+from plimsoll.risk.model import WAD
+
+WINDING_DELAY = 2 * 24 * 3_600
+# A shutdown leaves a week to close positions by trading.
+CLOSING_TIME = 7 * 24 * 3_600
+
+
+class Winding(Gate):
+    """What governance says beside parameters, and what anybody may do with it two days later."""
+
+    def submit_resume(self, now: int) -> None:
+        if not self.is_halted:
+            raise Refused("NotHalted")
+        self._books.resume_ready_at = now + WINDING_DELAY
+
+    def revoke_resume(self) -> None:
+        self._books.resume_ready_at = 0
+
+    def accept_resume(self, now: int) -> None:
+        ready_at = self._books.resume_ready_at
+        if not ready_at or now < ready_at:
+            raise Refused("NotReady")
+        self._books.is_halted, self._books.resume_ready_at = False, 0
+
+    def submit_shutdown(self, now: int) -> None:
+        if self.shut_at:
+            raise Refused("Shut")
+        self._books.shut_ready_at = now + WINDING_DELAY
+
+    def revoke_shutdown(self) -> None:
+        self._books.shut_ready_at = 0
+
+    def accept_shutdown(self, now: int) -> None:
+        ready_at = self._books.shut_ready_at
+        if not ready_at or now < ready_at:
+            raise Refused("NotReady")
+        self._books.shut_at, self._books.shut_ready_at = now, 0
+
+    def close_out(self, account: Account, instrument: int, context: Context) -> int:
+        """Long after a shutdown, turns a position into cash at what its market was fixed at."""
+        with self.scope(context):
+            self._require_closing(context)
+            self._require_untouched(account)
+            basis = self._fixed_basis(instrument, context)
+            held = self.state(account).position(instrument)
+            if held.size == 0:
+                return 0
+            amount = held.size * basis // WAD + held.quote
+            self._add_position(account, instrument, -held.size, -held.quote, MAX_POSITIONS)
+            self._move_quote(-amount, context.now)
+            self._move_cash(account, amount, context.now)
+            return amount
+
+    def _require_closing(self, context: Context) -> None:
+        if not self.shut_at:
+            raise Refused("NotShut")
+        if context.now < self.shut_at + CLOSING_TIME:
+            raise Refused("TooEarlyToClose")
+
+    def _fixed_basis(self, instrument: int, context: Context) -> int:
+        """Fixed by the first who closes, at a good price."""
+        basis = self.basis(instrument)
+        if basis is None:
+            state = context.underlying(instrument)
+            if not state.price.ok:
+                raise Refused("PriceNotOk")
+            basis = self._books.bases[instrument] = state.price.index - state.funding_index
+        return basis
