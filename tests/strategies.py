@@ -326,9 +326,7 @@ def lendings(draw: st.DrawFn) -> Lending:
 
 def indices() -> st.SearchStrategy[int]:
     """Round ones and odd ones, from the floor of a loss to years of interest."""
-    return st.one_of(
-        st.just(RAY), st.integers(MIN_SUPPLY_INDEX, 2 * RAY), magnitudes(RAY, 2**100)
-    )
+    return st.one_of(st.just(RAY), st.integers(MIN_SUPPLY_INDEX, 2 * RAY), magnitudes(RAY, 2**100))
 
 
 def principals() -> st.SearchStrategy[int]:

@@ -1,8 +1,8 @@
 """The twin of the books alone, at one moment that a test moves: no contracts.
 
-    desk = Desk(lending=Lending(80, 50, 900, 10))
-    desk.deposit(SAVER, CASH, 1_000)
-    desk.later(3_600)
+desk = Desk(lending=Lending(80, 50, 900, 10))
+desk.deposit(SAVER, CASH, 1_000)
+desk.later(3_600)
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def test_poking_changes_a_year_by_less_than_a_fiftieth(pokes: int, rate: int) ->
     alone, poked = pool.accrued(YEAR), pool
     for n in range(1, pokes + 1):
         poked = poked.accrued(YEAR * n // pokes)
-    assert 0 <= poked.borrow_index - alone.borrow_index + pokes
+    assert poked.borrow_index - alone.borrow_index + pokes >= 0
     assert (poked.borrow_index - alone.borrow_index) * 50 < alone.borrow_index
 
 
