@@ -7,10 +7,10 @@ import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Margin} from "../interfaces/Types.sol";
 import {Auctions} from "./libraries/Auctions.sol";
 import {Moment} from "./libraries/Journal.sol";
-import {Gate} from "./Gate.sol";
+import {Exits} from "./Exits.sol";
 
 /// @title What is known of auctions: their clock, their depth and what a bid would get
-abstract contract AuctionBook is Gate, ILiquidationModule {
+abstract contract AuctionBook is Exits, ILiquidationModule {
     using Auctions for Auctions.Record;
 
     /// @inheritdoc ILiquidationModule

@@ -12,6 +12,7 @@ import {ICollateralVault} from "../interfaces/ICollateralVault.sol";
 import {IHaircutRegistry} from "../interfaces/IHaircutRegistry.sol";
 import {Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
+import {IParameterModule} from "../interfaces/IParameterModule.sol";
 import {ITradingModule, Order} from "../interfaces/ITradingModule.sol";
 import {Account, Instrument} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
@@ -19,13 +20,12 @@ import {CashPool} from "./libraries/CashPool.sol";
 import {Custody} from "./libraries/Custody.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
 import {Recall} from "./libraries/Journal.sol";
-import {LossGuard} from "./libraries/LossGuard.sol";
 import {Modules} from "./libraries/Modules.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {AuctionBook} from "./AuctionBook.sol";
 import {CollateralVault} from "./CollateralVault.sol";
 import {DEPOSITS, LIQUIDATION, WITHDRAWALS} from "./Gate.sol";
-import {ASSET_LIMIT, CASH} from "./Ledger.sol";
+import {ASSET_LIMIT, CASH, CASH_DECIMALS} from "./Ledger.sol";
 import {OrderBook} from "./OrderBook.sol";
 
 /// @dev How long a new engine waits.
@@ -33,8 +33,6 @@ uint256 constant ENGINE_DELAY = 2 days;
 /// @dev A pause of liquidation ends by itself after the first, and cannot follow another within the second.
 uint256 constant MAX_LIQUIDATION_PAUSE = 6 hours;
 uint256 constant LIQUIDATION_PAUSE_COOLDOWN = 1 days;
-/// @dev Decimals of dollars.
-uint256 constant CASH_DECIMALS = 18;
 
 /// @title The door
 /// @dev Trading and liquidation are immutable modules that run on this storage by delegatecall.
@@ -230,6 +228,14 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         delete _submission;
     }
 
+    /// @inheritdoc IClearingHouse
+    function bindBackstop(address backstop_) external restricted {
+        if (_backstop != address(0)) revert AlreadyBound(_backstop);
+        if (engine().isSealed()) revert IParameterModule.AlreadySealed();
+        _backstop = backstop_;
+        emit BackstopBound(backstop_);
+    }
+
     /// @inheritdoc ITradingModule
     function trade(Order calldata, bytes calldata, Order calldata, bytes calldata, uint256)
         external
@@ -284,6 +290,21 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         Modules.run(LIQUIDATION_MODULE);
     }
 
+    /// @inheritdoc ILiquidationModule
+    function drawReserves(Account, uint256) external payable {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function returnReserves(Account, uint256) external payable {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function payReserves(address, uint256) external payable {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
     function _requireSealed() private {
         if (!engine().isSealed()) revert NotSealed();
         _control.isSealed = true;
@@ -322,10 +343,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     /// @return token The settlement token.
     /// @return claimsLeft Nothing: what the vault lends out it does not hold.
     function _takeCash(Edit memory edit, uint256 amount) private returns (address token, uint256 claimsLeft) {
-        LossGuard.noteCashOut();
-        uint256 available = IERC20Metadata(SETTLEMENT_TOKEN).balanceOf(address(VAULT));
-        if (amount > available) revert InsufficientLiquidity(available, amount);
-        _requireWinnersPaid();
+        _requireCashFree(VAULT, SETTLEMENT_TOKEN, amount);
         // `amount` is at most what the vault holds, and `_scale` at most 1e18.
         edit.cash = -(amount * _scale).toInt256();
         return (SETTLEMENT_TOKEN, 0);
@@ -346,20 +364,6 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         uint256 held = edit.word.holds(asset) ? _collateralOf(edit, asset) : 0;
         if (amount > held) revert InsufficientCollateral(edit.account, asset, held, amount);
         _setCollateral(edit, asset, held - amount);
-    }
-
-    /// @dev What left must leave initial margin behind, at prices beyond doubt.
-    function _closeOutgoing(Edit memory edit) private {
-        edit.word = edit.word.withNextVersion();
-        _close(edit);
-        Scope.touch(edit.account, Scope.STRICT | Scope.CERTAIN);
-    }
-
-    function _requireWinnersPaid() private view {
-        uint256 unpaid = _pool.unpaidWinnings();
-        if (unpaid == 0) return;
-        uint256 cap = engine().factors().winnersCap;
-        if (unpaid > cap) revert WinnersCapExceeded(unpaid, cap);
     }
 
     function _closeScope() private {

@@ -23,6 +23,8 @@ import {Positions} from "./libraries/Positions.sol";
 
 /// @dev The settlement token: its balance is an account's cash.
 uint16 constant CASH = 0;
+/// @dev Decimals of dollars.
+uint256 constant CASH_DECIMALS = 18;
 /// @dev One more than the greatest asset id: the bitmap of an account has 96 bits.
 uint16 constant ASSET_LIMIT = 96;
 /// @dev Positions that an account may open; a bidder may reach `MAX_BIDDER_POSITIONS`, the most that fit its count.
@@ -74,6 +76,7 @@ abstract contract Ledger is ILedger {
     CashPool.State internal _pool;
     Control internal _control;
     uint96 internal _pausedAssets;
+    address internal _backstop;
 
     /// @inheritdoc ILedger
     function engine() public view returns (IMarginEngine) {
@@ -99,6 +102,11 @@ abstract contract Ledger is ILedger {
     /// @inheritdoc ILedger
     function pool() external view returns (Pool memory) {
         return _pool.toView();
+    }
+
+    /// @inheritdoc ILedger
+    function backstop() external view returns (address) {
+        return _backstop;
     }
 
     /// @inheritdoc ILedger

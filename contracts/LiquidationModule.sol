@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
+import {ICollateralVault} from "../interfaces/ICollateralVault.sol";
 import {Kind} from "../interfaces/IHaircutRegistry.sol";
 import {AuctionState, Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
 import {Factors, IMarginEngine} from "../interfaces/IMarginEngine.sol";
@@ -19,9 +23,10 @@ import {Positions} from "./libraries/Positions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {AuctionBook} from "./AuctionBook.sol";
-import {MAX_BIDDER_POSITIONS} from "./Ledger.sol";
+import {WITHDRAWALS} from "./Gate.sol";
+import {CASH, CASH_DECIMALS, MAX_BIDDER_POSITIONS} from "./Ledger.sol";
 
-/// @title The auction, slices and the waterfall
+/// @title The auction, slices, the waterfall and its reserves
 /// @dev Runs by delegatecall on the storage of the ClearingHouse.
 contract LiquidationModule is AuctionBook {
     using Accounts for Account;
@@ -30,6 +35,7 @@ contract LiquidationModule is AuctionBook {
     using Holdings for Holding;
     using Instruments for Instrument;
     using Positions for Position;
+    using SafeCast for uint256;
 
     /// @inheritdoc ILiquidationModule
     function flag(Account account) external payable scoped {
@@ -112,6 +118,53 @@ contract LiquidationModule is AuctionBook {
         _closeAndAnnounce(edit);
         emit WrittenOff(account, account.owner(), debt);
         if (_auctions[account].isFlagged()) _endAuction(account);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function drawReserves(Account account, uint256 amount) external payable scoped {
+        _requireBackstop();
+        _requireOwner(account);
+        _takeReserves(amount);
+        Edit memory edit = _open(account, Recall.KEPT);
+        edit.cash = amount.toInt256();
+        _close(edit);
+        emit ReservesDrawn(account, amount);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function returnReserves(Account account, uint256 amount) external payable scoped {
+        _requireOwner(account);
+        if (amount == 0) revert ZeroAmount();
+        Edit memory edit = _open(account, Recall.DROPPED);
+        edit.cash = -amount.toInt256();
+        _pool.addCapital(amount);
+        _closeOutgoing(edit);
+        emit ReservesReturned(account, amount);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function payReserves(address to, uint256 units) external payable scoped {
+        _requireBackstop();
+        _requireNotPaused(WITHDRAWALS, CASH);
+        IClearingHouse house = IClearingHouse(address(this));
+        (ICollateralVault vault, address token) = (house.VAULT(), house.SETTLEMENT_TOKEN());
+        _requireCashFree(vault, token, units);
+        uint256 amount = units * 10 ** (CASH_DECIMALS - IERC20Metadata(token).decimals());
+        _takeReserves(amount);
+        _checkUnlessDeferred();
+        emit ReservesPaid(to, amount);
+        vault.release(token, to, units, 0);
+    }
+
+    function _requireBackstop() private view {
+        if (msg.sender != _backstop) revert OnlyBackstop(msg.sender);
+    }
+
+    function _takeReserves(uint256 amount) private {
+        if (amount == 0) revert ZeroAmount();
+        uint256 available = _pool.reserves();
+        if (amount > available) revert InsufficientReserves(available, amount);
+        _pool.takeReserves(amount);
     }
 
     /// @dev Has the account's prices and rates observed, then weighs it.

@@ -26,14 +26,11 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     event EngineSubmitted(address engine, uint256 readyAt);
     event EngineAccepted(address oldEngine, address newEngine);
     event EngineRevoked(address engine);
+    event BackstopBound(address backstop);
 
     /// Strangers can add to what an account holds, never open a new slot in it.
     error OnlyOwnerOpens(Account account, uint16 asset);
     error InsufficientCollateral(Account account, uint16 asset, uint256 balance, uint256 amount);
-    /// The pool has lent out what it would have to pay.
-    error InsufficientLiquidity(uint256 available, uint256 amount);
-    /// Winners have turned more into cash than losers have settled: settle the losers first.
-    error WinnersCapExceeded(uint256 unpaid, uint256 cap);
     error NotYourSubAccount(Account from, Account to);
     error NotSealed();
     error UnsupportedDecimals(uint256 decimals);
@@ -46,6 +43,8 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     /// A `multicall` inside a `multicall`.
     error MulticallNested();
     error UnexpectedValue(address from, uint256 amount);
+    /// The backstop is bound once.
+    error AlreadyBound(address backstop);
 
     /// @notice Pays `amount` of an asset into an account, from the caller, who has approved the vault.
     /// @param asset Asset id; 0 is the settlement token and becomes cash.
@@ -78,6 +77,9 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     function submitEngine(address engine) external;
     function acceptEngine() external;
     function revokeEngine() external;
+
+    /// @notice Gives the reserves to the holders of a backstop's shares, for good. Before the engine is sealed.
+    function bindBackstop(address backstop) external;
 
     function VAULT() external view returns (ICollateralVault);
     function SETTLEMENT_TOKEN() external view returns (address);

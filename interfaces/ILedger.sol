@@ -48,6 +48,10 @@ interface ILedger {
     /// Cash leaves no account in a transaction that books a loss.
     error CashOutWithLoss();
     error ZeroAmount();
+    /// The pool has lent out what it would have to pay.
+    error InsufficientLiquidity(uint256 available, uint256 amount);
+    /// Winners have turned more into cash than losers have settled: settle the losers first.
+    error WinnersCapExceeded(uint256 unpaid, uint256 cap);
 
     function engine() external view returns (IMarginEngine);
     /// @notice Everything an account holds.
@@ -57,6 +61,8 @@ interface ILedger {
     /// @notice The order epoch and the content version of an account.
     function versions(Account account) external view returns (uint256 epoch, uint256 version);
     function pool() external view returns (Pool memory);
+    /// @notice Who alone may draw on the reserves; zero before it is bound.
+    function backstop() external view returns (address);
     /// @notice Sum of the positive sizes of an instrument, 18 decimals.
     function openInterest(Instrument instrument) external view returns (uint256);
     /// @notice What all accounts own of an asset, in token units. Asset 0 is the settlement token: zero, see `pool`.

@@ -40,7 +40,7 @@ struct Bid {
     uint256 version;
 }
 
-/// @title The auction, slices, the waterfall
+/// @title The auction, slices, the waterfall and its reserves
 interface ILiquidationModule {
     event AuctionObserved(Account indexed account, address indexed owner, int256 equity, uint256 maintenanceMargin);
     event AuctionFlagged(Account indexed account, address indexed owner, int256 equity, uint256 maintenanceMargin);
@@ -52,6 +52,11 @@ interface ILiquidationModule {
         Account indexed account, Account indexed bidder, uint256 fraction, int256 price, uint256 payout, uint256 depth
     );
     event WrittenOff(Account indexed account, address indexed owner, uint256 debt);
+    /// Reserves became cash of an account of the backstop; dollars with 18 decimals.
+    event ReservesDrawn(Account indexed account, uint256 amount);
+    event ReservesReturned(Account indexed account, uint256 amount);
+    /// Reserves left as settlement tokens; dollars with 18 decimals.
+    event ReservesPaid(address to, uint256 amount);
 
     error AccountHealthy(Account account, int256 equity, uint256 maintenanceMargin);
     /// The second look came too early.
@@ -74,6 +79,8 @@ interface ILiquidationModule {
     error NoPayoutOnDoubtfulPrice(Account account);
     error PayoutAboveCap(uint256 payout, uint256 cap);
     error NothingToWriteOff(Account account);
+    error OnlyBackstop(address caller);
+    error InsufficientReserves(uint256 available, uint256 amount);
 
     /// @notice Looks at an account, observing its prices first. Below maintenance at two looks at least 12 s apart, its
     /// auction starts; below maintenance again while standing or halted, its clock runs on. Anyone.
@@ -88,6 +95,15 @@ interface ILiquidationModule {
     function reset(Account account) external payable;
     /// @notice Writes off an account with debt and nothing else. Anyone.
     function writeOff(Account account) external payable;
+    /// @notice Turns reserves into cash of an account of the backstop's. Only the backstop.
+    /// @param amount Dollars with 18 decimals.
+    function drawReserves(Account account, uint256 amount) external payable;
+    /// @notice Turns cash of an account into reserves. Only the owner. Ends in the initial-margin check.
+    /// @param amount Dollars with 18 decimals; repays the deficit first.
+    function returnReserves(Account account, uint256 amount) external payable;
+    /// @notice Pays reserves out to `to`. Only the backstop. Waits where a withdrawal of cash would.
+    /// @param units Settlement tokens.
+    function payReserves(address to, uint256 units) external payable;
     function auction(Account account) external view returns (Auction memory, uint256 depth);
     /// @notice The largest fraction and the price of a slice now; the same calculation as `bid`.
     function quoteBid(Account account, uint256 fraction)

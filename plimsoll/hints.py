@@ -41,6 +41,10 @@ HINTS: dict[str, str] = {
     "UnexpectedValue": "do not send ether to the ClearingHouse",
     "EpochsExhausted": "cancel orders one by one, or use another sub-account",
     "PrincipalTooLarge": "split the amount over sub-accounts: it does not fit its place in storage",
+    # The reserves.
+    "OnlyBackstop": "only the backstop draws on the reserves: use its own entries",
+    "InsufficientReserves": "ask for at most `available`",
+    "AlreadyBound": "the reserves have their backstop for good",
     # Tokens.
     "OnlyClearingHouse": "call the ClearingHouse instead",
     "NothingReceived": "check the payer's balance: the token moved nothing",

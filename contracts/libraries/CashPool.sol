@@ -86,6 +86,12 @@ library CashPool {
         self.capital = (self.capital + amount.toInt256()).toInt128();
     }
 
+    /// @notice Takes from the reserves. The caller has bounded `amount` by them.
+    function takeReserves(State storage self, uint256 amount) internal {
+        // At most the reserves, which are half of the range of their type.
+        self.capital -= int128(int256(amount));
+    }
+
     /// @notice Has a loss borne: by the reserves, then by suppliers, then by nobody yet.
     /// @dev Suppliers lose at least what is booked to them: the cut of the index is rounded up.
     function bookLoss(State storage self, uint256 loss)

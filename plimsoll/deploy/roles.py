@@ -33,7 +33,7 @@ FUNCTIONS: dict[str, dict[Role, tuple[str, ...]]] = {
         Role.GUARDIAN: ("revoke(uint8,uint16)",),
     },
     "ClearingHouse": {
-        Role.GOVERNOR: ("submitEngine(address)",),
+        Role.GOVERNOR: ("submitEngine(address)", "bindBackstop(address)"),
         Role.GUARDIAN: ("setPause(uint256,uint256)", "revokeEngine()"),
     },
 }
