@@ -148,6 +148,11 @@ def safe_multi_send() -> Component:
     return _built(f"{SAFE}/libraries/MultiSendCallOnly.sol/MultiSendCallOnly.json")
 
 
+def safe_sign_message() -> Component:
+    """A Safe that delegatecalls `signMessage(digest)` has signed it on chain. No arguments."""
+    return _built(f"{SAFE}/libraries/SignMessageLib.sol/SignMessageLib.json")
+
+
 def entry_point() -> Component:
     """The ERC-4337 entry point, v0.8: `handleOps(packed operations, beneficiary)`. No arguments.
 

@@ -58,6 +58,7 @@ class SafeKit:
         self.factory = evm.deploy(components.safe_proxy_factory())
         self.handler = evm.deploy(components.safe_fallback_handler())
         self.multi_send = evm.deploy(components.safe_multi_send())
+        self.sign_message = evm.deploy(components.safe_sign_message())
 
     def make(self, owners: Sequence[LocalAccount], threshold: int, salt: int = 0) -> Safe:
         """A new Safe."""
@@ -106,7 +107,17 @@ class Safe:
         operation: int = 0,
         signers: Sequence[LocalAccount] | None = None,
     ) -> Receipt:
-        message = {
+        return self.contract.execTransaction(*self.signed(to, data, operation, signers))
+
+    def signed(
+        self,
+        to: Contract,
+        data: bytes,
+        operation: int = 0,
+        signers: Sequence[LocalAccount] | None = None,
+    ) -> list[Any]:
+        """The arguments of `execTransaction`: without gas refunds, at the Safe's next nonce."""
+        fields = {
             "to": to.address,
             "value": 0,
             "data": data,
@@ -116,15 +127,24 @@ class Safe:
             "gasPrice": 0,
             "gasToken": ADDRESS_ZERO,
             "refundReceiver": ADDRESS_ZERO,
-            "nonce": self.contract.call.nonce(),
         }
-        signature = self._gather(SAFE_TRANSACTION, message, signers)
-        values = [value for name, value in message.items() if name != "nonce"]
-        return self.contract.execTransaction(*values, signature)
+        message = {**fields, "nonce": self.contract.call.nonce()}
+        return [*fields.values(), self._gather(SAFE_TRANSACTION, message, signers)]
+
+    def replace(self, old: LocalAccount, new: LocalAccount) -> Receipt:
+        """The owners put somebody in another's place."""
+        listed = ["0x" + "00" * 19 + "01", *self.contract.call.getOwners()]
+        before = listed[listed.index(old.address) - 1]
+        return self.execute(self.contract, "swapOwner", before, old, new)
 
     def sign(self, digest: bytes, signers: Sequence[LocalAccount] | None = None) -> bytes:
         """What the Safe answers for by ERC-1271: its owners' SafeMessage of the digest."""
         return self._gather(SAFE_MESSAGE, {"message": digest}, signers)
+
+    def approve(self, digest: bytes) -> Receipt:
+        """Signs by a transaction instead: the signature of the digest is then empty."""
+        library = self.kit.sign_message
+        return self.send(library, library.encode("signMessage", digest), 1)
 
     def _gather(
         self,
@@ -177,6 +197,12 @@ class OperationFailed(Exception):  # noqa: N818 an outcome of the account's call
         self.raw = raw
 
 
+def explain(evm: Evm, raw: bytes) -> tuple[str, dict[str, Any]]:
+    """The name and the arguments of an error that came as bytes."""
+    entry = evm.registry.errors[raw[:4]]
+    return entry.name, entry.decode_input(raw[4:])._asdict()
+
+
 class SmartAccount:
     """An ERC-4337 SimpleAccount: one owner, whose key signs each operation."""
 
@@ -206,9 +232,9 @@ class SmartAccount:
             "nonce": self.entry.contract.call.getNonce(self.address, 0),
             "initCode": init_code,
             "callData": data,
-            "accountGasLimits": _pair(2_000_000, 5_000_000),
+            "accountGasLimits": pair(2_000_000, 5_000_000),
             "preVerificationGas": 50_000,
-            "gasFees": _pair(0, 1),
+            "gasFees": pair(0, 1),
             "paymasterAndData": b"",
         }
         return {**fields, "signature": self._sign(fields)}
@@ -224,7 +250,8 @@ class SmartAccount:
         return bytes(self.owner.sign_message(signable).signature)
 
 
-def _pair(high: int, low: int) -> bytes:
+def pair(high: int, low: int) -> bytes:
+    """Two numbers of 128 bits, as an operation packs them."""
     return high.to_bytes(16) + low.to_bytes(16)
 
 
