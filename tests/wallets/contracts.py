@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
+from eth_typing import ChecksumAddress
 from web3.constants import ADDRESS_ZERO
 
 from plimsoll.lab import components
@@ -80,7 +81,7 @@ class Safe:
         self.threshold = threshold
 
     @property
-    def address(self) -> str:
+    def address(self) -> ChecksumAddress:
         return self.contract.address
 
     @property
@@ -212,7 +213,7 @@ class SmartAccount:
         self.owner = owner
 
     @property
-    def address(self) -> str:
+    def address(self) -> ChecksumAddress:
         return self.contract.address
 
     def execute(self, to: Contract, function: str, *args: Any) -> Receipt:
@@ -279,7 +280,7 @@ class Permit2:
         return cls(evm.deploy(components.permit2()))
 
     @property
-    def address(self) -> str:
+    def address(self) -> ChecksumAddress:
         return self.contract.address
 
     def sign(

@@ -18,9 +18,10 @@ from web3 import Web3
 from plimsoll.lab import components
 from plimsoll.lab.node import Child, anvil_binary, free_port
 from plimsoll.orders import TYPES
+from plimsoll.risk.ledger import CASH
 from plimsoll.risk.model import WAD, perpetual
 from tests.evm import CHAIN_ID, START_TIME, Contract
-from tests.house import CASH, DOLLAR, ETH, PEG, RICH, UNDERLYINGS, House, encode
+from tests.house import DOLLAR, ETH, PEG, RICH, UNDERLYINGS, House, encode
 from tests.node import Node
 
 # Returns the magic value of ERC-1271 to whoever asks: PUSH4, shifted to the left, returned.
