@@ -1,0 +1,180 @@
+"""viem, ethers, Python and the chain say the same of what is signed, to the byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyrevm
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_account.signers.local import LocalAccount
+
+from plimsoll.orders import TYPES as ORDER_TYPES
+from tests.evm import Contract
+from tests.scenarios.stage import ALT
+from tests.wallets import vectors
+from tests.wallets.conftest import Cast
+from tests.wallets.contracts import SAFE_MESSAGE
+from tests.wallets.test_owned_by_contracts import digest, fund, order, taken
+
+HERE = Path(__file__).parent
+LIBRARIES = ("viem", "ethers")
+PUBLISHED: list[dict[str, Any]] = json.loads(vectors.FILE.read_text())
+NAMES = [one["name"] for one in PUBLISHED]
+ECRECOVER = "0x" + "00" * 19 + "01"
+RANDOM_ORDERS = 60
+
+
+def ask(library: str, jobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Has a wallet library sign; one process for all of the jobs."""
+    command = ["node", str(HERE / f"{library}.mjs")]
+    text = json.dumps([{name: job[name] for name in ("privateKeys", "typedData")} for job in jobs])
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def job(
+    keys: Sequence[LocalAccount],
+    domain: Mapping[str, Any],
+    types: Mapping[str, Any],
+    message: Mapping[str, Any],
+) -> dict[str, Any]:
+    data = vectors.plain(vectors.typed_data(domain, types, message))
+    return {"privateKeys": ["0x" + bytes(key.key).hex() for key in keys], "typedData": data}
+
+
+def revived(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A published message as the contracts take it."""
+    types, primary = one["typedData"]["types"], one["typedData"]["primaryType"]
+
+    def value(kind: str, given: Any) -> Any:
+        if kind.endswith("[]"):
+            return [value(kind[:-2], part) for part in given]
+        if kind in types:
+            return {part["name"]: value(part["type"], given[part["name"]]) for part in types[kind]}
+        if kind.startswith("bytes"):
+            return bytes.fromhex(given[2:])
+        return int(given) if "int" in kind else given
+
+    return dict(value(primary, one["typedData"]["message"]))
+
+
+class TestPublishedVectors:
+    def test_are_what_the_command_writes(self) -> None:
+        assert vectors.FILE.read_text() == vectors.text()
+
+    def test_cover_each_thing_that_is_signed(self) -> None:
+        legs = [len(revived(one).get("legs", ())) for one in PUBLISHED]
+        kinds = {one["typedData"]["primaryType"] for one in PUBLISHED}
+        assert {1, 2, 8} <= set(legs)
+        assert kinds == {"Order", "Delegate", "PremiumReport", "SafeMessage"}
+
+    @pytest.mark.parametrize("library", LIBRARIES)
+    def test_are_what_a_wallet_library_signs(self, library: str) -> None:
+        for one, answer in zip(PUBLISHED, ask(library, PUBLISHED), strict=True):
+            expected = {name: one[name] for name in ("digest", "signature", "signers")}
+            assert answer == expected, one["name"]
+
+    def test_are_read_from_json_by_python(self) -> None:
+        """From the file alone, as a stranger would."""
+        for one in PUBLISHED:
+            signable = encode_typed_data(full_message=one["typedData"])
+            keys = [Account.from_key(key) for key in one["privateKeys"]]
+            signatures = [bytes(key.sign_message(signable).signature) for key in keys]
+            assert "0x" + vectors.digest_of(signable).hex() == one["digest"]
+            assert "0x" + b"".join(signatures).hex() == one["signature"]
+            assert [key.address for key in keys] == one["signers"]
+
+    @pytest.mark.parametrize("name", [one for one in NAMES if one.startswith("order")])
+    def test_of_orders_are_the_chain_s(self, ledger: Contract, name: str) -> None:
+        one = PUBLISHED[NAMES.index(name)]
+        found = ledger.call.hashOrder(revived(one))
+        assert "0x" + bytes(found).hex() == one["digest"]
+
+    def test_are_recovered_by_the_chain(self, ledger: Contract) -> None:
+        """By the precompile; every signature has the lower s."""
+        for one in PUBLISHED:
+            raw = bytes.fromhex(one["signature"][2:])
+            for place, signer in enumerate(one["signers"]):
+                signature = raw[65 * place : 65 * place + 65]
+                v = bytes(31) + signature[64:]
+                answer = ledger.evm.send(
+                    ECRECOVER, bytes.fromhex(one["digest"][2:]) + v + signature[:64]
+                )
+                assert answer[12:].hex() == signer[2:].lower()
+
+
+@pytest.fixture(scope="module")
+def ledger(standing: Cast) -> Contract:
+    """A ClearingHouse at the address of the vectors: the domain is that of where its code runs."""
+    evm, house = standing.stage.evm, standing.stage.house
+    evm._evm.insert_account_info(vectors.HOUSE, pyrevm.AccountInfo(code=evm.code(house)))
+    return evm.at(vectors.HOUSE, "ClearingHouse")
+
+
+def random_order(chance: Random) -> dict[str, Any]:
+    """Any order that fits the types, with the extremes of each more often than chance has it."""
+
+    def signed() -> int:
+        return chance.choice((-(2**255), -1, 0, 1, 2**255 - 1, chance.randrange(-(2**255), 2**255)))
+
+    def unsigned(bits: int) -> int:
+        return chance.choice((0, 1, 2**bits - 1, chance.randrange(2**bits)))
+
+    return {
+        "account": chance.randbytes(32),
+        "signer": "0x" + chance.randbytes(20).hex(),
+        "taker": "0x" + chance.choice((bytes(20), chance.randbytes(20))).hex(),
+        "legs": [
+            {"instrument": unsigned(48), "ratio": signed()} for _ in range(chance.randint(0, 9))
+        ],
+        "quantity": signed(),
+        "price": signed(),
+        "minimumFill": unsigned(256),
+        "reduceOnly": chance.random() < 0.5,
+        "expiry": unsigned(256),
+        "epoch": unsigned(256),
+        "salt": unsigned(256),
+    }
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_any_order_has_one_digest(cast: Cast, library: str) -> None:
+    stage, chance = cast.stage, Random(library)  # a fixed seed each
+    messages = [random_order(chance) for _ in range(RANDOM_ORDERS)]
+    key = stage.actor("maker")
+    jobs = [job([key], stage.domain(), ORDER_TYPES, message) for message in messages]
+    for message, answer in zip(messages, ask(library, jobs), strict=True):
+        found = "0x" + bytes(stage.house.call.hashOrder(message)).hex()
+        assert found == answer["digest"]
+        assert answer["signature"] == "0x" + stage.sign(message, key).hex()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_a_person_signs_is_filled(cast: Cast, library: str) -> None:
+    stage, maker = cast.stage, cast.stage.actor("maker")
+    sell = order(cast, stage.account(maker), -1)
+    (answer,) = ask(library, [job([maker], stage.domain(), ORDER_TYPES, sell)])
+    taken(cast, sell, bytes.fromhex(answer["signature"][2:]))
+    assert stage.position(stage.account("taker"), ALT).size == 10**18
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_a_safe_s_owners_sign_is_filled(cast: Cast, library: str) -> None:
+    """They sign the SafeMessage of the order's digest."""
+    sell = order(cast, fund(cast, cast.safe), -1)
+    keys = sorted(cast.owners[1:], key=lambda key: int(key.address, 16))
+    message = {"message": digest(cast, sell)}
+    (answer,) = ask(library, [job(keys, cast.safe.domain, SAFE_MESSAGE, message)])
+    handler = cast.kit.handler
+    expected = handler.call.getMessageHashForSafe(cast.safe, digest(cast, sell))
+    assert answer["digest"] == "0x" + bytes(expected).hex()
+    assert bytes.fromhex(answer["signature"][2:]) == cast.safe.sign(digest(cast, sell), keys)
+    taken(cast, sell, bytes.fromhex(answer["signature"][2:]))

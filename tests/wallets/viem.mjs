@@ -1,0 +1,12 @@
+// Signs as an application with viem does.
+import { concat, hashTypedData, recoverTypedDataAddress } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+
+import { serve } from "./typed.mjs";
+
+await serve(async (privateKeys, data) => {
+    const signatures = await Promise.all(privateKeys.map((key) => privateKeyToAccount(key).signTypedData(data)));
+    const recover = (signature) => recoverTypedDataAddress({ ...data, signature });
+    const signers = await Promise.all(signatures.map(recover));
+    return { digest: hashTypedData(data), signature: concat(signatures), signers };
+});
