@@ -32,7 +32,7 @@ steps = st.tuples(
             "price",
             "wait",
             "liquidate",
-            "liquidate",
+            "run",
         ]
     ),
     st.integers(0, 3),

@@ -40,7 +40,8 @@ class Liquidation(Gate):
             if record.is_flagged:
                 halted = record.state == AuctionState.HALTED and result.doubtful
                 if halted or record.state == AuctionState.RUNNING:
-                    raise Refused("AuctionAlreadyRunning")
+                    self._note_again(account, expected_loss(result))
+                    return record.state
             elif record.is_observed(context.now):
                 if context.now < record.observed_at + LOOK_INTERVAL:
                     raise Refused("ObservedTooRecently")
@@ -117,8 +118,8 @@ class Liquidation(Gate):
             if fraction == WAD:
                 self._end_auction(wanted.account)
             else:
-                left = expected_loss(result) * (WAD - fraction) if payout else 0
-                self._provide(wanted.account, ceil_div(left, WAD))
+                left = ceil_div(expected_loss(result) * (WAD - fraction), WAD)
+                self._provide(wanted.account, left)
             self._touch(wanted.bidder, Check.STRICT)
             return BidResult(fraction, price, payout, depth, loss, result)
 
@@ -169,6 +170,12 @@ class Liquidation(Gate):
         if loss.is_shared:
             self._books.is_halted, self._books.resume_ready_at = True, 0
         return loss
+
+    def _note_again(self, account: Account, micros: int) -> None:
+        """A look at an auction that goes on notes what has become of the loss, and else nothing."""
+        if micros == self._books.provisions.get(account, 0):
+            raise Refused("AuctionAlreadyRunning")
+        self._provide(account, micros)
 
     def _provide(self, account: Account, micros: int) -> None:
         if micros:

@@ -95,18 +95,20 @@ class Money(Gate):
             raise Refused("GrowthExceeded")
 
     def _pay_out(self, account: Account, amount: int, context: Context) -> int:
-        self._note_cash_out()
-        if amount > self._books.vault_cash:
-            raise Refused("InsufficientLiquidity")
-        pool = self._books.pool.accrued(context.now)
-        if pool.unpaid_winnings > context.factors.winners_cap:
-            raise Refused("WinnersCapExceeded")
+        self._require_cash_free(amount, context)
         self._count_cash_out(amount, context.now)
-        charge = pool.charge(amount, self._cash(account, context.now), self.provisions)
+        charge = self._books.pool.accrued(context.now).charge(amount, self.provisions)
         self._move_cash(account, -amount - charge, context.now)
         self._add_capital(charge, context.now)
         self._books.vault_cash -= amount
         return charge
+
+    def _require_cash_free(self, amount: int, context: Context) -> None:
+        self._note_cash_out()
+        if amount > self._books.vault_cash:
+            raise Refused("InsufficientLiquidity")
+        if self._books.pool.unpaid_winnings > context.factors.winners_cap:
+            raise Refused("WinnersCapExceeded")
 
     def _count_cash_out(self, amount: int, now: int) -> None:
         outflow = self._books.cash_outflow
@@ -154,7 +156,8 @@ class Money(Gate):
     def return_reserves(self, account: Account, amount: int, context: Context) -> None:
         """Cash of an account becomes reserves; ends in the initial-margin check; 18 decimals."""
         with self.scope(context):
-            self._require_may_leave(CASH, amount, context)
+            if amount == 0:
+                raise Refused("ZeroAmount")
             self._touch(account, Check.STRICT | Check.CERTAIN)
             self._bump(account)
             self._move_cash(account, -amount, context.now)
@@ -164,15 +167,15 @@ class Money(Gate):
         """Reserves leave the vault, in token units, while no loss is to come."""
         with self.scope(context):
             self._require_backstop(sender)
+            if Pause.WITHDRAWALS in context.paused or CASH in context.paused_assets:
+                raise Refused("Paused")
             if self.is_halted:
                 raise Refused("RiskHalted")
             if self.provisions:
                 raise Refused("ProvisionOpen")
-            self._note_cash_out()
             dollars = amount * self.cash_scale
+            self._require_cash_free(dollars, context)
             self._take_reserves(dollars, context)
-            if dollars > self._books.vault_cash:
-                raise Refused("InsufficientLiquidity")
             self._books.vault_cash -= dollars
 
     def _require_backstop(self, sender: int) -> None:

@@ -181,9 +181,9 @@ class Pool:
         supplied = self.supplied_down
         return min(max(0, provisions - self.reserves), supplied * (MILLE - 1) // MILLE)
 
-    def charge(self, amount: int, balance: int, provisions: int) -> int:
+    def charge(self, amount: int, provisions: int) -> int:
         """What whoever withdraws leaves behind for the losses to come, rounded up."""
         expected = self.expected_loss(provisions)
-        if balance <= 0 or expected == 0:
+        if expected == 0:
             return 0
-        return ceil_div(min(amount, balance) * expected, self.supplied_down - expected)
+        return ceil_div(amount * expected, self.supplied_down - expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plimsoll.risk.ledger.accounts import MAX_POSITIONS
 from plimsoll.risk.ledger.base import Account, Context, Refused
 from plimsoll.risk.ledger.gate import Gate
-from plimsoll.risk.model import WAD
+from plimsoll.risk.model import WAD, PriceStatus
 
 WINDING_DELAY = 2 * 24 * 3_600
 # A shutdown leaves a week to close positions by trading.
@@ -65,11 +65,11 @@ class Winding(Gate):
             raise Refused("TooEarlyToClose")
 
     def _fixed_basis(self, instrument: int, context: Context) -> int:
-        """Fixed by the first who closes, at a good price."""
+        """Fixed by the first who closes, at a good price or one that governance froze."""
         basis = self.basis(instrument)
         if basis is None:
             state = context.underlying(instrument)
-            if not state.price.ok:
+            if state.price.status not in (PriceStatus.OK, PriceStatus.FROZEN):
                 raise Refused("PriceNotOk")
             basis = self._books.bases[instrument] = state.price.index - state.funding_index
         return basis
