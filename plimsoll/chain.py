@@ -38,6 +38,9 @@ class Addresses(BaseModel):
     assets: dict[str, int] = {}
     """Asset ids by symbol, as is `underlyings`."""
     underlyings: dict[str, int] = {}
+    first_block: int = 0
+    """Before it there is nothing to be found."""
+    governor: ChecksumAddress | None = None
 
     @field_validator("clearing_house", "lens")
     @classmethod
@@ -52,6 +55,8 @@ class Addresses(BaseModel):
             chain_id=manifest.chain_id,
             assets={symbol: asset.id for symbol, asset in manifest.assets.items()},
             underlyings={symbol: each.id for symbol, each in manifest.underlyings.items()},
+            first_block=manifest.start_block,
+            governor=cast(ChecksumAddress | None, manifest.roles.get("governor")),
         )
 
     @classmethod

@@ -3,6 +3,7 @@
 Tables on a terminal, plain columns in a pipe. Assets are shown rounded down, requirements up.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,8 +13,10 @@ from eth_typing import ChecksumAddress, HexAddress, HexStr
 from rich.console import Console
 from rich.table import Table
 
+from plimsoll import preview as governance
 from plimsoll.errors import PlimsollError
 from plimsoll.instruments import AccountId, Instrument
+from plimsoll.keeper.discover import Directory
 from plimsoll.protocol import Account, Fill, Plimsoll
 from plimsoll.records import (
     AccountRisk,
@@ -23,6 +26,7 @@ from plimsoll.records import (
     MarginParts,
     Portfolio,
 )
+from plimsoll.risk.params import Kind
 from plimsoll.snapshot import LiquidationPrices
 from plimsoll.units import show_down, show_up
 
@@ -76,6 +80,16 @@ class PriceType(click.ParamType):
             return market, Decimal(price)
         except ArithmeticError:
             self.fail(f"{value!r} is not {self.name}, such as ETH=1800", param, ctx)
+
+
+class SubjectType(AccountType):
+    """An account, or the kind of a parameter."""
+
+    name = "account or kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        named = str(value).upper()
+        return Kind[named] if named in Kind.__members__ else super().convert(value, param, ctx)
 
 
 class Group(click.Group):
@@ -162,24 +176,38 @@ def risk(ctx: click.Context, account: AccountId) -> None:
 
 
 @main.command()
-@click.argument("account", type=AccountType())
+@click.argument("subject", type=SubjectType())
+@click.argument("change", nargs=-1)
 @click.option("--trade", "trades", type=TradeType(), multiple=True, help="MARKET:SIZE@PRICE")
 @click.option("--at", "prices", type=PriceType(), multiple=True, help="MARKET=PRICE")
 @click.option("--maker", is_flag=True, help="Pay the maker's fee, not the taker's.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, exact, for programs.")
 @click.pass_context
 def preview(
     ctx: click.Context,
-    account: AccountId,
+    subject: AccountId | Kind,
+    change: Sequence[str],
     trades: Sequence[tuple[str, Decimal, Decimal]],
     prices: Sequence[tuple[str, Decimal]],
     maker: bool,
+    as_json: bool,
 ) -> None:
-    """What trades, and a move of prices after them, would do to ACCOUNT.
+    """What trades would do to an account, or a parameter to everybody. Changes nothing.
 
-    The chain computes trades at today's prices; with --at the integer twin computes, here.
+    preview ACCOUNT --trade MARKET:SIZE@PRICE --at MARKET=PRICE: the chain computes trades at
+    today's prices; with --at the integer twin computes, here.
+
+    preview KIND ID FIELD=VALUE...: whom a change of this parameter takes below a margin, when it
+    comes into force and at the end of its ramp. ID is a number or a symbol; `unset` for the
+    fields takes the word away.
     """
     house: Plimsoll = ctx.obj()
-    account_ = house.account(account)
+    if isinstance(subject, Kind):
+        _preview_parameter(house, subject, change, as_json)
+        return
+    if change or as_json:
+        raise click.UsageError("FIELD=VALUE and --json belong to the preview of a parameter")
+    account_ = house.account(subject)
     fills = [
         house.market(_number(market)).fill(size, price, is_taker=not maker)
         for market, size, price in trades
@@ -187,10 +215,95 @@ def preview(
     before, after = _previewed(house, account_, fills, prices)
     rows = zip(_margin_rows(before), _margin_rows(after), strict=True)
     Show().table(
-        f"Account {account}",
+        f"Account {subject}",
         ["", "now", "then"],
         [[label, now, then] for (label, now), (_, then) in rows],
     )
+
+
+def _preview_parameter(house: Plimsoll, kind: Kind, change: Sequence[str], as_json: bool) -> None:
+    if len(change) < 2:
+        raise click.UsageError("give KIND ID FIELD=VALUE..., such as UNDERLYING ETH range='7 %'")
+    id_, *fields = change
+    block = house.chain.w3.eth.block_number
+    proposal = governance.propose(
+        house,
+        kind,
+        governance.id_of(house, kind, id_),
+        dict(_field(text) for text in fields),
+        block,
+        house.chain.addresses.governor,
+    )
+    accounts: list[AccountId] = []
+    if proposal.kind in governance.MARGIN_KINDS:
+        directory = Directory(house.chain, house.chain.addresses.first_block)
+        directory.catch_up(block)
+        accounts = [AccountId.decode(known) for known in sorted(directory.known)]
+    found = governance.preview(house, proposal, accounts)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        _show_preview(found, id_)
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign and name != governance.UNSET:
+        raise click.UsageError(f"{text!r} is not FIELD=VALUE")
+    return name, value
+
+
+def _show_preview(found: governance.Preview, name: str) -> None:
+    proposal, show = found.proposal, Show()
+    for line in proposal.changes or ["nothing changes"]:
+        click.echo(f"{proposal.kind.name} {name}: {line}")
+    waits = "at once" if proposal.at_once else "after two days, on acceptance"
+    ramp = "; maintenance follows over three days" if governance.ramps(proposal) else ""
+    click.echo(f"in force {waits}{ramp}")
+    if found.effect:
+        click.echo(found.effect)
+        return
+    affected = found.affected
+    looked_at = f"{len(found.outlooks)} accounts at block {found.block}"
+    unreadable = f"; {len(found.unreadable)} cannot be read" if found.unreadable else ""
+    click.echo(f"{looked_at}: {len(affected)} fall below a margin{unreadable}")
+    show.table(
+        "Accounts that fall below a margin",
+        [
+            "account",
+            "when",
+            "below",
+            "equity",
+            "initial margin",
+            "then",
+            "short",
+            "maintenance margin",
+            "then",
+            "short",
+        ],
+        [
+            _outlook_row(each.account, when, outlook)
+            for each in affected
+            for when, outlook in (("now", each.now), ("end of ramp", each.end))
+            if outlook.falls
+        ],
+    )
+
+
+def _outlook_row(account: AccountId, when: str, outlook: governance.Outlook) -> list[str]:
+    before, after = outlook.before, outlook.after
+    return [
+        str(account),
+        when,
+        "maintenance" if outlook.liquidatable else "initial",
+        show_down(after.equity),
+        show_up(before.initial_margin),
+        show_up(after.initial_margin),
+        show_up(outlook.initial_shortfall),
+        show_up(before.maintenance_margin),
+        show_up(after.maintenance_margin),
+        show_up(outlook.maintenance_shortfall),
+    ]
 
 
 @main.command()

@@ -18,6 +18,8 @@ _PERCENT = re.compile(_NUMBER + r" %")
 _YEARLY = re.compile(_NUMBER + r" % a year")
 _DOLLARS = re.compile(r"(-?)\$" + _NUMBER)
 _HOURLY_DOLLARS = re.compile(r"(-?)\$" + _NUMBER + r" per hour")
+_HOURLY_TOKENS = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+) tokens an hour")
+_HOURLY = re.compile(_NUMBER + r" % an hour")
 _FUNDING = re.compile(r"(-?)\$" + _NUMBER + r" per unit and hour")
 _DURATION = re.compile(r"(\d+) (s|min|h|days?)")
 _STATES = re.compile(_NUMBER + r" states")
@@ -30,6 +32,7 @@ _CONCENTRATION_BASE = 10_000_000
 _CONCENTRATION_DECIMALS = 2
 _BPS_IN_PERCENT = 2
 _MILLIONTHS_IN_PERCENT = 4
+_TENTHS_IN_PERCENT = 1
 
 
 class MalformedQuantityError(ValueError):
@@ -61,6 +64,43 @@ def read_yearly_bps(text: object) -> int:
 
 def write_yearly_bps(bps: int) -> str:
     return write_bps(bps) + " a year"
+
+
+def read_percent(text: object) -> int:
+    """ "80 %" in whole percent."""
+    return _percent(text, _PERCENT, 0, '"80 %"')
+
+
+def write_percent(percent: int) -> str:
+    return f"{percent} %"
+
+
+def read_yearly_tenths(text: object) -> int:
+    """ "5 % a year" in tenths of a percent."""
+    return _percent(text, _YEARLY, _TENTHS_IN_PERCENT, '"5 % a year"')
+
+
+def write_yearly_tenths(tenths: int) -> str:
+    return f"{_plain(from_units(tenths, _TENTHS_IN_PERCENT))} % a year"
+
+
+def read_hourly_millionths(text: object) -> int:
+    """ "0.6 % an hour" in millionths."""
+    return _percent(text, _HOURLY, _MILLIONTHS_IN_PERCENT, '"0.6 % an hour"')
+
+
+def write_hourly_millionths(millionths: int) -> str:
+    return write_millionths(millionths) + " an hour"
+
+
+def read_hourly_tokens(text: object) -> int:
+    """ "5,000 tokens an hour" in whole tokens."""
+    (count,) = _match(_HOURLY_TOKENS, text, '"5,000 tokens an hour"').groups()
+    return int(count.replace(",", ""))
+
+
+def write_hourly_tokens(tokens: int) -> str:
+    return f"{tokens:,} tokens an hour"
 
 
 def read_dollars(text: object) -> int:

@@ -53,7 +53,7 @@ class MarketState:
         return replace(self, inputs=replace(self.inputs, underlyings=underlyings))
 
     def margin(self, portfolio: records.Portfolio) -> records.Margin:
-        return _margin(model.margin(to_model(portfolio), self.inputs))
+        return to_record(model.margin(to_model(portfolio), self.inputs))
 
     def liquidation_prices(
         self, portfolio: records.Portfolio, underlying: int
@@ -84,7 +84,7 @@ class MarketState:
             underlying = fill.instrument.underlying
             after = model.apply_fill(after, _fill(fill), self.fees[underlying], self.inputs)
         moved = self.at_prices(prices)
-        return self.margin(portfolio), _margin(model.margin(after, moved.inputs))
+        return self.margin(portfolio), to_record(model.margin(after, moved.inputs))
 
 
 def market_state(
@@ -201,7 +201,7 @@ def _fill(fill: Fill) -> model.Fill:
     )
 
 
-def _margin(margin: model.Margin) -> records.Margin:
+def to_record(margin: model.Margin) -> records.Margin:
     return records.Margin(
         from_wad(margin.equity),
         from_wad(margin.initial_equity),

@@ -13,26 +13,23 @@ from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
     Kind,
-    LendingParams,
     MarketParams,
-    OutflowParams,
     ParameterError,
     RateKind,
     RateMarketParams,
     RateSourceParams,
-    ReportsParams,
     SecondSourceParams,
     SequencerParams,
     SourceKind,
     SourceParams,
     TokenParams,
     UnderlyingParams,
-    VolatilityParams,
-    Word,
     decode_funding,
     decode_symbol,
     encode_funding,
+    encode_symbol,
 )
+from plimsoll.risk.rules import RECORDS
 
 Where = Mapping[str, str]
 """Addresses by name: `token:WETH`, `feed:ETH`, `market:wstETH`, `pyth`, `sequencer`."""
@@ -165,15 +162,13 @@ def describe(kind: Kind, word: int) -> dict[str, str]:
     """A word field by field, in human units; nothing for one that was never set."""
     if word == 0 and kind is not Kind.FUNDING:
         return {}
-    if kind in _WHOLE:
-        return {"value": _WHOLE[kind](word)}
     try:
-        if kind is Kind.SYMBOL:
-            return {"value": decode_symbol(word)}
-        record = _RECORDS[kind].from_word(word)
+        if kind in _WHOLE:
+            return {"value": _WHOLE[kind][1](word)}
+        record = RECORDS[kind].from_word(word)
     except ParameterError as error:
         return {"unreadable": str(error)}
-    return {f.name: _WRITERS[f.name](getattr(record, f.name)) for f in fields(record)}
+    return {f.name: _FORMS[f.name][1](getattr(record, f.name)) for f in fields(record)}
 
 
 def difference(kind: Kind, old: int, new: int) -> list[str]:
@@ -186,57 +181,122 @@ def difference(kind: Kind, old: int, new: int) -> list[str]:
     ]
 
 
+def write_value(kind: Kind, field: str, value: int) -> str:
+    """One field in human units; the whole word of a kind without fields."""
+    if kind in _WHOLE:
+        return _WHOLE[kind][1](value)
+    return _FORMS[field][1](value)
+
+
+def read_word(kind: Kind, old: int, given_: Mapping[str, str]) -> int:
+    """A word from text: the fields that are given in human units, the others as they are in `old`.
+
+    Kinds without fields take one, `value`. Raises `ParameterError` with the field's name.
+    """
+    if kind in _WHOLE:
+        _require_known(kind, ["value"], given_)
+        return _read("value", _WHOLE[kind][0], given_["value"])
+    names = [field.name for field in RECORDS[kind].LAYOUT]
+    _require_known(kind, names if old == 0 else [], given_, names)
+    values = asdict(RECORDS[kind].from_word(old)) if old else {}
+    values |= {name: _read(name, _FORMS[name][0], text) for name, text in given_.items()}
+    return RECORDS[kind](**values).word
+
+
+def _require_known(
+    kind: Kind, needed: list[str], given_: Mapping[str, str], known: list[str] | None = None
+) -> None:
+    known = known or needed
+    unknown = [name for name in given_ if name not in known]
+    if unknown:
+        raise ParameterError(f"{kind.name} has no {unknown[0]}; it has {', '.join(known)}")
+    missing = [name for name in needed if name not in given_]
+    if missing:
+        raise ParameterError(f"{kind.name} was never set: give {', '.join(missing)} too")
+
+
+def _read(name: str, reader: Callable[[str], int], text: str) -> int:
+    try:
+        return reader(text)
+    except (ValueError, KeyError) as error:
+        raise ParameterError(f"{name}: {error}") from error
+
+
 def _address(value: int) -> str:
     return Web3.to_checksum_address(value.to_bytes(20, "big"))
+
+
+def _read_address(text: str) -> int:
+    if not Web3.is_checksum_address(text):
+        raise ValueError(f"{text!r} is not an address with its checksum")
+    return int(text, 16)
+
+
+def _read_bytes32(text: str) -> int:
+    if not text.startswith("0x") or len(text) != 66:
+        raise ValueError(f"{text!r} is not 0x and 64 hexadecimal digits")
+    return int(text, 16)
+
+
+def _read_whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _read_one_of(names: Mapping[str, int]) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if text not in names:
+            raise ValueError(f"{text!r} is none of {', '.join(names)}")
+        return names[text]
+
+    return read
 
 
 def _power(exponent: int) -> str:
     return f"2^{exponent}, {q.write_price(1 << exponent)}"
 
 
-_RECORDS: dict[Kind, type[Word]] = {
-    Kind.GLOBAL: GlobalParams,
-    Kind.UNDERLYING: UnderlyingParams,
-    Kind.ASSET: AssetParams,
-    Kind.MARKET: MarketParams,
-    Kind.SOURCE: SourceParams,
-    Kind.SECOND_SOURCE: SecondSourceParams,
-    Kind.TOKEN: TokenParams,
-    Kind.RATE_SOURCE: RateSourceParams,
-    Kind.RATE_MARKET: RateMarketParams,
-    Kind.SEQUENCER: SequencerParams,
-    Kind.LENDING: LendingParams,
-    Kind.OUTFLOW: OutflowParams,
-    Kind.VOLATILITY: VolatilityParams,
-    Kind.REPORTS: ReportsParams,
+Form = tuple[Callable[[str], int], Callable[[int], str]]
+"""How a value is read from text, and written."""
+
+_BYTES32: Form = (_read_bytes32, lambda word: f"0x{word:064x}")
+_WHOLE: dict[Kind, Form] = {
+    Kind.FUNDING: (
+        lambda text: encode_funding(q.read_funding(text)),
+        lambda word: q.write_funding(decode_funding(word)),
+    ),
+    Kind.PYTH_ID: _BYTES32,
+    Kind.SECOND_PYTH_ID: _BYTES32,
+    Kind.FROZEN_PRICE: (q.read_price, q.write_price),
+    Kind.SYMBOL: (encode_symbol, decode_symbol),
 }
-_WHOLE: dict[Kind, Callable[[int], str]] = {
-    Kind.FUNDING: lambda word: q.write_funding(decode_funding(word)),
-    Kind.PYTH_ID: lambda word: f"0x{word:064x}",
-    Kind.SECOND_PYTH_ID: lambda word: f"0x{word:064x}",
-    Kind.FROZEN_PRICE: q.write_price,
-}
-_WRITERS: dict[str, Callable[[int], str]] = {
-    "address": _address,
-    "source": lambda value: SourceKind(value).name.lower(),
-    "rate": lambda value: RateKind(value).name.lower(),
-    "closed": lambda value: "yes" if value else "no",
-    "floor": _power,
-    "ceiling": _power,
-    "concentration": q.write_concentration,
-    "window": q.write_states,
-    "growth_cap": q.write_yearly_bps,
-    "growth": q.write_hourly_dollars,
-    "limit": lambda value: f"{value:,} tokens an hour",
-    "reference": lambda value: q.write_millionths(value) + " an hour",
-    **dict.fromkeys(("kink", "reserve_share"), lambda value: q.write_bps(100 * value)),
-    **dict.fromkeys(("rate_at_kink", "rate_at_full"), lambda value: q.write_yearly_bps(10 * value)),
-    **dict.fromkeys(("taker_fee", "maker_fee"), q.write_millionths),
-    **dict.fromkeys(("max_age", "grace"), q.write_duration),
-    **dict.fromkeys(("decimals", "asset_decimals", "underlying"), str),
+_SOURCE_KINDS = {kind.name.lower(): int(kind) for kind in SourceKind if kind}
+_RATE_NAMES = {kind.name.lower(): int(kind) for kind in RateKind if kind}
+_BPS: Form = (q.read_bps, q.write_bps)
+_DOLLARS: Form = (q.read_dollars, q.write_dollars)
+_FORMS: dict[str, Form] = {
+    "address": (_read_address, _address),
+    "source": (_read_one_of(_SOURCE_KINDS), lambda value: SourceKind(value).name.lower()),
+    "rate": (_read_one_of(_RATE_NAMES), lambda value: RateKind(value).name.lower()),
+    "closed": (_read_one_of({"yes": 1, "no": 0}), lambda value: "yes" if value else "no"),
+    "concentration": (q.read_concentration, q.write_concentration),
+    "window": (q.read_states, q.write_states),
+    "growth_cap": (q.read_yearly_bps, q.write_yearly_bps),
+    "growth": (q.read_hourly_dollars, q.write_hourly_dollars),
+    "limit": (q.read_hourly_tokens, q.write_hourly_tokens),
+    "reference": (q.read_hourly_millionths, q.write_hourly_millionths),
+    **dict.fromkeys(("kink", "reserve_share"), (q.read_percent, q.write_percent)),
+    **dict.fromkeys(
+        ("rate_at_kink", "rate_at_full"), (q.read_yearly_tenths, q.write_yearly_tenths)
+    ),
+    **dict.fromkeys(("floor", "ceiling"), (_read_whole, _power)),
+    **dict.fromkeys(("taker_fee", "maker_fee"), (q.read_millionths, q.write_millionths)),
+    **dict.fromkeys(("max_age", "grace"), (q.read_duration, q.write_duration)),
+    **dict.fromkeys(("decimals", "asset_decimals", "underlying"), (_read_whole, str)),
     **dict.fromkeys(
         ("winners_cap", "payout_cap", "dust", "tier1", "tier2", "cap", "open_interest_cap"),
-        q.write_dollars,
+        _DOLLARS,
     ),
     **dict.fromkeys(
         (
@@ -255,6 +315,6 @@ _WRITERS: dict[str, Callable[[int], str]] = {
             "deviation",
             "discount_bound",
         ),
-        q.write_bps,
+        _BPS,
     ),
 }

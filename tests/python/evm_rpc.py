@@ -41,6 +41,9 @@ class EvmProvider(JSONBaseProvider):
             "eth_getCode": lambda address, _block: (
                 "0x" + evm.code(to_checksum_address(address)).hex()
             ),
+            "eth_getStorageAt": lambda address, slot, _block: (
+                "0x" + evm.storage(to_checksum_address(address), int(slot, 16)).to_bytes(32).hex()
+            ),
             "eth_getTransactionCount": lambda who, _block: hex(self._nonces.get(who.lower(), 0)),
             "eth_getTransactionReceipt": self._receipts.get,
             "eth_maxPriorityFeePerGas": lambda: hex(0),
