@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -13,11 +14,12 @@ import {IHaircutRegistry} from "../interfaces/IHaircutRegistry.sol";
 import {Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
-import {ITradingModule, Order} from "../interfaces/ITradingModule.sol";
+import {Delegation, ITradingModule, Order} from "../interfaces/ITradingModule.sol";
 import {Account, Instrument} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {Custody} from "./libraries/Custody.sol";
+import {Delegations} from "./libraries/Delegations.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
 import {Recall} from "./libraries/Journal.sol";
 import {Modules} from "./libraries/Modules.sol";
@@ -40,6 +42,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     using Accounts for Account;
     using CashPool for CashPool.State;
     using Custody for Custody.State;
+    using Delegations for Delegations.Grant;
     using SafeCast for uint256;
 
     struct EngineSubmission {
@@ -66,6 +69,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         address manager,
         IMarginEngine engine_,
         address settlementToken,
+        address permit2,
         address tradingModule,
         address liquidationModule
     ) AccessManaged(manager) {
@@ -75,7 +79,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         SETTLEMENT_TOKEN = settlementToken;
         TRADING_MODULE = tradingModule;
         LIQUIDATION_MODULE = liquidationModule;
-        VAULT = new CollateralVault();
+        VAULT = new CollateralVault(permit2);
         _control.engine = engine_;
         _pool.initialize();
     }
@@ -87,10 +91,36 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
 
     /// @inheritdoc IClearingHouse
     function deposit(Account account, uint16 asset, uint256 amount) external payable scoped returns (uint256 received) {
-        _requireNotPaused(DEPOSITS, asset);
-        if (!_control.isSealed) _requireSealed();
-        received = asset == CASH ? _depositCash(account, amount) : _depositCollateral(account, asset, amount);
-        emit Deposited(account, account.owner(), asset, msg.sender, received);
+        address token = _admit(account, asset);
+        received = VAULT.collect(token, msg.sender, amount);
+        _credit(account, asset, received);
+    }
+
+    /// @inheritdoc IClearingHouse
+    function depositPermit2(
+        Account account,
+        uint16 asset,
+        uint256 amount,
+        uint256 nonce,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable scoped returns (uint256 received) {
+        address token = _admit(account, asset);
+        received = VAULT.collectPermit2(token, msg.sender, amount, nonce, deadline, signature);
+        _credit(account, asset, received);
+    }
+
+    /// @inheritdoc IClearingHouse
+    function permit(uint16 asset, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
+        external
+        payable
+        scoped
+    {
+        (address token, address vault) = (_tokenOf(asset), address(VAULT));
+        // Whether it fails says nothing: it may have been brought before, and some tokens swallow any call.
+        try IERC20Permit(token).permit(msg.sender, vault, amount, deadline, v, r, s) {} catch {}
+        uint256 allowance = IERC20Metadata(token).allowance(msg.sender, vault);
+        if (allowance < amount) revert PermitFailed(asset, allowance, amount);
     }
 
     /// @inheritdoc IClearingHouse
@@ -128,15 +158,13 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     }
 
     /// @inheritdoc IClearingHouse
-    function setDelegate(Account account, address delegate, uint256 expiry) external payable scoped {
-        _requireOwner(account);
-        _delegateExpiry[account][delegate] = expiry;
-        emit DelegateSet(account, msg.sender, delegate, expiry);
+    function delegation(Account account, address delegate) external view returns (Delegation memory) {
+        return _grants[account][delegate].toView();
     }
 
     /// @inheritdoc IClearingHouse
-    function delegateExpiry(Account account, address delegate) external view returns (uint256) {
-        return _delegateExpiry[account][delegate];
+    function grantNonce(Account account) external view returns (uint256) {
+        return _grantNonce[account];
     }
 
     /// @inheritdoc IClearingHouse
@@ -261,6 +289,16 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     }
 
     /// @inheritdoc ITradingModule
+    function setDelegate(Account, address, Delegation calldata) external payable {
+        Modules.run(TRADING_MODULE);
+    }
+
+    /// @inheritdoc ITradingModule
+    function setDelegateBySig(Account, address, Delegation calldata, uint256, bytes calldata) external payable {
+        Modules.run(TRADING_MODULE);
+    }
+
+    /// @inheritdoc ITradingModule
     function settle(Account, Instrument) external payable returns (int256) {
         Modules.run(TRADING_MODULE);
     }
@@ -310,26 +348,43 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         _control.isSealed = true;
     }
 
-    function _depositCash(Account account, uint256 amount) private returns (uint256 received) {
-        received = VAULT.collect(SETTLEMENT_TOKEN, msg.sender, amount);
+    /// @return token What is to be collected for a deposit that may be made.
+    function _admit(Account account, uint16 asset) private returns (address token) {
+        _requireNotPaused(DEPOSITS, asset);
+        if (!_control.isSealed) _requireSealed();
+        if (asset == CASH) return SETTLEMENT_TOKEN;
+        token = _custody[asset].token;
+        if (token == address(0)) token = _adopt(asset);
+        bool opens = !_wordOf(account).holds(asset);
+        if (opens && msg.sender != account.owner()) revert OnlyOwnerOpens(account, asset);
+    }
+
+    function _credit(Account account, uint16 asset, uint256 received) private {
+        if (asset == CASH) _creditCash(account, received);
+        else _creditCollateral(account, asset, received);
+        emit Deposited(account, account.owner(), asset, msg.sender, received);
+    }
+
+    function _creditCash(Account account, uint256 received) private {
         Edit memory edit = _open(account, Recall.KEPT);
         edit.cash = (received * _scale).toInt256();
         _close(edit);
     }
 
-    function _depositCollateral(Account account, uint16 asset, uint256 amount) private returns (uint256 received) {
-        Custody.State storage custody = _custody[asset];
-        address token = custody.token;
-        if (token == address(0)) token = _adopt(asset);
-        bool opens = !_wordOf(account).holds(asset);
-        if (opens && msg.sender != account.owner()) revert OnlyOwnerOpens(account, asset);
-        received = VAULT.collect(token, msg.sender, amount);
+    function _creditCollateral(Account account, uint16 asset, uint256 received) private {
         Edit memory edit = _open(account, Recall.KEPT);
         uint256 holding = _collateralOf(edit, asset) + received;
         _setCollateral(edit, asset, holding);
         _close(edit);
-        (uint256 total, uint256 growth) = custody.add(received);
+        (uint256 total, uint256 growth) = _custody[asset].add(received);
         engine().admit(asset, total, growth, holding);
+    }
+
+    /// @dev The token of an asset that may never have been deposited.
+    function _tokenOf(uint16 asset) private view returns (address token) {
+        if (asset == CASH) return SETTLEMENT_TOKEN;
+        token = _custody[asset].token;
+        if (token == address(0)) token = engine().tokenOf(asset);
     }
 
     /// @dev Takes the token of an asset from the engine, once.

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
-import {Account, Margin} from "../interfaces/Types.sol";
+import {Account, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {AccountWord} from "./libraries/AccountWords.sol";
+import {WAD} from "./libraries/Constants.sol";
+import {Delegations, Limits} from "./libraries/Delegations.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
+import {Instruments} from "./libraries/Instruments.sol";
 import {Journal, Moment} from "./libraries/Journal.sol";
+import {Positions} from "./libraries/Positions.sol";
 import {Ratio} from "./libraries/Ratio.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {CASH, Ledger} from "./Ledger.sol";
@@ -20,7 +27,11 @@ uint256 constant LIQUIDATION = 3;
 /// @title Who may enter, and what every touched account must pass on the way out
 abstract contract Gate is Ledger {
     using Accounts for Account;
+    using Delegations for Delegations.Grant;
+    using Instruments for Instrument;
     using Journal for bytes32;
+    using Positions for Position;
+    using SignedMath for int256;
 
     /// @dev One entry at a time, and the pending checks once nothing is left to run.
     modifier scoped() {
@@ -70,12 +81,37 @@ abstract contract Gate is Ledger {
         if (msg.sender != account.owner()) revert NotAuthorised(account, msg.sender);
     }
 
-    function _requireTrader(Account account, address who) internal view {
-        if (!_mayTrade(account, who)) revert NotAuthorised(account, who);
+    /// @return limits What binds him: the owner nothing, a delegate what he was granted.
+    function _requireTrader(Account account, address who) internal view returns (Limits limits) {
+        if (who == account.owner()) return Delegations.NONE;
+        bool isLive;
+        (isLive, limits) = _grants[account][who].read();
+        if (!isLive) revert NotAuthorised(account, who);
     }
 
-    function _mayTrade(Account account, address who) internal view returns (bool) {
-        return who == account.owner() || _delegateExpiry[account][who] >= block.timestamp;
+    /// @param limits What `_requireTrader` returned for him.
+    function _requireMarket(Account account, address who, Limits limits, Instrument instrument) internal view {
+        bool covered = !limits.keepsToMarkets() || _grants[account][who].covers(instrument.underlying());
+        if (!covered) revert DelegateMarket(account, who, instrument);
+    }
+
+    /// @dev At the prices of this transaction, for what a delegate has just done.
+    /// @param maxLeverage Hundredths; zero for no maximum.
+    function _requireLeverage(Account account, uint256 maxLeverage) internal {
+        if (maxLeverage == 0) return;
+        IMarginEngine engine_ = engine();
+        Portfolio memory held = _portfolio(account, Moment.NOW);
+        uint256 marked = 0;
+        for (uint256 i = 0; i < held.positions.length; ++i) {
+            Position position = held.positions[i];
+            marked += position.size().abs() * engine_.market(position.instrument()).mark;
+        }
+        uint256 value = Math.ceilDiv(marked, WAD);
+        int256 equity = engine_.assess(held).equity;
+        // 255 sizes of 103 bits at prices of 94; a leverage of 64 bits times an equity below 2^170.
+        if (int256(value * 100) > int256(maxLeverage) * equity) {
+            revert LeverageExceeded(account, value, equity, maxLeverage);
+        }
     }
 
     function _requireNotPaused(uint256 action, uint16 asset) internal view {

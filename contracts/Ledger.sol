@@ -16,6 +16,7 @@ import {AccountWord} from "./libraries/AccountWords.sol";
 import {Auctions} from "./libraries/Auctions.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {Custody} from "./libraries/Custody.sol";
+import {Delegations} from "./libraries/Delegations.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Journal, Moment, Recall} from "./libraries/Journal.sol";
@@ -68,7 +69,8 @@ abstract contract Ledger is ILedger {
 
     /// @dev Laid out by `AccountSlots`.
     mapping(Account account => bytes32[ACCOUNT_SLOTS]) private _accounts;
-    mapping(Account account => mapping(address delegate => uint256)) internal _delegateExpiry;
+    mapping(Account account => mapping(address delegate => Delegations.Grant)) internal _grants;
+    mapping(Account account => uint256) internal _grantNonce;
     mapping(bytes32 orderHash => uint256) internal _filled;
     mapping(Instrument instrument => uint256) internal _openInterest;
     mapping(uint16 asset => Custody.State) internal _custody;

@@ -15,6 +15,7 @@ import {Accounts} from "./libraries/Accounts.sol";
 import {Auctions, LOOK_INTERVAL} from "./libraries/Auctions.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
+import {Limits} from "./libraries/Delegations.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Moment, Recall} from "./libraries/Journal.sol";
@@ -52,7 +53,7 @@ contract LiquidationModule is AuctionBook {
     /// @inheritdoc ILiquidationModule
     function bid(Bid calldata bid_) external payable scoped returns (uint256 fraction, int256 price) {
         _requireLiquidationNotPaused();
-        _requireTrader(bid_.bidder, msg.sender);
+        uint256 maxLeverage = _requireBidder(bid_);
         _requireGood(bid_);
         uint256 depth = _requireBiddable(bid_.account);
         Scope.resolve(bid_.account);
@@ -72,6 +73,7 @@ contract LiquidationModule is AuctionBook {
         if (fraction == WAD) _endAuction(bid_.account);
         Scope.touch(bid_.bidder, Scope.STRICT);
         emit SliceTaken(bid_.account, bid_.bidder, fraction, price, payout, depth);
+        _requireLeverage(bid_.bidder, maxLeverage);
     }
 
     /// @inheritdoc ILiquidationModule
@@ -165,6 +167,18 @@ contract LiquidationModule is AuctionBook {
         uint256 available = _pool.reserves();
         if (amount > available) revert InsufficientReserves(available, amount);
         _pool.takeReserves(amount);
+    }
+
+    /// @return maxLeverage Of a delegate, hundredths; zero for none.
+    function _requireBidder(Bid calldata bid_) private view returns (uint256 maxLeverage) {
+        Limits limits = _requireTrader(bid_.bidder, msg.sender);
+        if (limits.isNone()) return 0;
+        if (!limits.mayBid()) revert NotAuthorised(bid_.bidder, msg.sender);
+        Edit memory target = _open(bid_.account, Recall.DROPPED);
+        for (uint256 i = 0; i < target.searched; ++i) {
+            _requireMarket(bid_.bidder, msg.sender, limits, _positionAt(target, i).instrument());
+        }
+        return limits.maxLeverage();
     }
 
     /// @dev Has the account's prices and rates observed, then weighs it.

@@ -7,11 +7,12 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
-import {ITradingModule, Leg, Order} from "../interfaces/ITradingModule.sol";
+import {Delegation, ITradingModule, Leg, Order} from "../interfaces/ITradingModule.sol";
 import {Account, Instrument, Position, PriceStatus} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {WAD} from "./libraries/Constants.sol";
+import {Delegations, Limits} from "./libraries/Delegations.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Recall} from "./libraries/Journal.sol";
 import {OrderHash} from "./libraries/OrderHash.sol";
@@ -33,6 +34,7 @@ uint256 constant MILLION = 1e6;
 contract TradingModule is OrderBook {
     using Accounts for Account;
     using CashPool for CashPool.State;
+    using Delegations for Delegations.Grant;
     using Instruments for Instrument;
     using Positions for Position;
     using SafeCast for uint256;
@@ -42,7 +44,8 @@ contract TradingModule is OrderBook {
     struct Side {
         Edit edit;
         bytes32 orderHash;
-        bool reduceOnly;
+        /// The order's and its delegate's.
+        Limits limits;
         /// Dollars with 18 decimals.
         uint256 fee;
     }
@@ -92,13 +95,14 @@ contract TradingModule is OrderBook {
         scoped
         returns (uint256 filled)
     {
-        _requireTrader(account, msg.sender);
+        Side memory taking = _sideOf(account, 0, Delegations.NONE);
+        _bind(taking, msg.sender, maker.legs);
         (Side memory making,) = _requireSigned(maker, makerSignature, _domainSeparatorV4());
         _requireTakenBy(maker, making.orderHash, account);
         uint256 makerLeft = _leftOf(maker, making.orderHash);
         filled = Math.min(quantity, makerLeft);
         _consume(maker, making.orderHash, makerLeft, filled);
-        _fill(maker, making, _sideOf(account, 0, false), filled);
+        _fill(maker, making, taking, filled);
     }
 
     /// @inheritdoc ITradingModule
@@ -112,10 +116,28 @@ contract TradingModule is OrderBook {
     /// @inheritdoc ITradingModule
     function raiseEpoch(Account account) external payable scoped {
         _requireTrader(account, msg.sender);
-        Edit memory edit = _open(account, Recall.KEPT);
-        edit.word = edit.word.withNextEpoch();
-        _close(edit);
-        emit EpochRaised(account, account.owner(), edit.word.epoch());
+        _raiseEpoch(account);
+    }
+
+    /// @inheritdoc ITradingModule
+    function setDelegate(Account account, address delegate, Delegation calldata terms) external payable scoped {
+        _requireOwner(account);
+        _grant(account, delegate, terms);
+    }
+
+    /// @inheritdoc ITradingModule
+    function setDelegateBySig(
+        Account account,
+        address delegate,
+        Delegation calldata terms,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable scoped {
+        bytes32 digest = hashDelegate(account, delegate, terms, _grantNonce[account], deadline);
+        if (block.timestamp > deadline) revert GrantExpired(digest, deadline);
+        address owner = account.owner();
+        if (!Signatures.isValid(owner, digest, signature)) revert InvalidSignature(digest, owner);
+        _grant(account, delegate, terms);
     }
 
     /// @inheritdoc ITradingModule
@@ -136,6 +158,22 @@ contract TradingModule is OrderBook {
         emit VariationSettled(account, account.owner(), instrument, amount);
     }
 
+    /// @dev What a delegate signed under a grant that has ended must not come back to life with a new one.
+    function _grant(Account account, address delegate, Delegation calldata terms) private {
+        Delegations.Grant storage grant = _grants[account][delegate];
+        if (terms.expiry >= block.timestamp && grant.hasEnded()) _raiseEpoch(account);
+        ++_grantNonce[account];
+        grant.write(terms);
+        emit DelegateSet(account, account.owner(), delegate, terms);
+    }
+
+    function _raiseEpoch(Account account) private {
+        Edit memory edit = _open(account, Recall.KEPT);
+        edit.word = edit.word.withNextEpoch();
+        _close(edit);
+        emit EpochRaised(account, account.owner(), edit.word.epoch());
+    }
+
     /// @dev The order is well-formed, alive and signed by who may.
     /// @return side Its account, opened, and its EIP-712 digest.
     /// @return legsHash What the digest says of its legs.
@@ -146,13 +184,24 @@ contract TradingModule is OrderBook {
     {
         legsHash = OrderHash.hash(order.legs);
         bytes32 orderHash = MessageHashUtils.toTypedDataHash(domain, OrderHash.hash(order, legsHash));
-        side = _sideOf(order.account, orderHash, order.reduceOnly);
+        side = _sideOf(order.account, orderHash, order.reduceOnly ? Delegations.REDUCES_ONLY : Delegations.NONE);
         if (block.timestamp > order.expiry) revert OrderExpired(orderHash, order.expiry);
         uint256 epoch = side.edit.word.epoch();
         if (order.epoch != epoch) revert OrderEpochPassed(orderHash, order.epoch, epoch);
         _requireLegs(order.legs, orderHash);
-        _requireTrader(order.account, order.signer);
+        _bind(side, order.signer, order.legs);
         if (!Signatures.isValid(order.signer, orderHash, signature)) revert InvalidSignature(orderHash, order.signer);
+    }
+
+    /// @dev Lets a side be traded by its owner, or by a delegate within his markets and limits.
+    function _bind(Side memory side, address who, Leg[] calldata legs) private view {
+        Account account = side.edit.account;
+        Limits limits = _requireTrader(account, who);
+        if (limits.isNone()) return;
+        for (uint256 i = 0; i < legs.length; ++i) {
+            _requireMarket(account, who, limits, legs[i].instrument);
+        }
+        side.limits = side.limits.and(limits);
     }
 
     function _requireLegs(Leg[] calldata legs, bytes32 orderHash) private pure {
@@ -189,8 +238,8 @@ contract TradingModule is OrderBook {
         _filled[orderHash] = order.quantity.abs() - left + filled;
     }
 
-    function _sideOf(Account account, bytes32 orderHash, bool reduceOnly) private view returns (Side memory) {
-        return Side({edit: _open(account, Recall.KEPT), orderHash: orderHash, reduceOnly: reduceOnly, fee: 0});
+    function _sideOf(Account account, bytes32 orderHash, Limits limits) private view returns (Side memory) {
+        return Side({edit: _open(account, Recall.KEPT), orderHash: orderHash, limits: limits, fee: 0});
     }
 
     /// @dev Moves the package to the maker's price, leg by leg at the mark and the difference in cash.
@@ -215,6 +264,8 @@ contract TradingModule is OrderBook {
         _closeSide(fill.taker, paid);
         _announce(fill.maker, fill.taker, fill.units, order.price);
         _announce(fill.taker, fill.maker, -fill.units, order.price);
+        if (fill.maker.limits.grew()) _requireLeverage(fill.maker.edit.account, fill.maker.limits.maxLeverage());
+        if (fill.taker.limits.grew()) _requireLeverage(fill.taker.edit.account, fill.taker.limits.maxLeverage());
     }
 
     function _fillLeg(Fill memory fill, Leg calldata leg) private {
@@ -249,7 +300,12 @@ contract TradingModule is OrderBook {
             side.edit.cash += freed;
             fill.quoteFreed += freed;
         }
-        if (side.reduceOnly && !_reduces(held, change)) revert NotReducing(side.orderHash, instrument, held, change);
+        if (!side.limits.isNone() && !_reduces(held, change)) _noteGrowth(side, instrument, held, change);
+    }
+
+    function _noteGrowth(Side memory side, Instrument instrument, int256 held, int256 change) private pure {
+        if (side.limits.reducesOnly()) revert NotReducing(side.orderHash, instrument, held, change);
+        side.limits = side.limits.withGrowth();
     }
 
     /// @param notional At the mark, 36 decimals.

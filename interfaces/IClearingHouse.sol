@@ -5,7 +5,7 @@ import {Account} from "./Types.sol";
 import {ICollateralVault} from "./ICollateralVault.sol";
 import {ILedger} from "./ILedger.sol";
 import {ILiquidationModule} from "./ILiquidationModule.sol";
-import {ITradingModule} from "./ITradingModule.sol";
+import {Delegation, ITradingModule} from "./ITradingModule.sol";
 
 /// @notice Called by `unlock`; may call the ClearingHouse as often as it likes.
 interface IUnlockCallback {
@@ -21,7 +21,6 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     );
     event Withdrawn(Account indexed account, address indexed owner, uint16 indexed asset, address to, uint256 amount);
     event Transferred(Account indexed from, Account indexed to, uint16 indexed asset, uint256 amount);
-    event DelegateSet(Account indexed account, address indexed owner, address indexed delegate, uint256 expiry);
     event PauseSet(uint256 actions, uint256 assets, address by);
     event EngineSubmitted(address engine, uint256 readyAt);
     event EngineAccepted(address oldEngine, address newEngine);
@@ -31,6 +30,8 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     /// Strangers can add to what an account holds, never open a new slot in it.
     error OnlyOwnerOpens(Account account, uint16 asset);
     error InsufficientCollateral(Account account, uint16 asset, uint256 balance, uint256 amount);
+    /// The permit gave the vault no allowance.
+    error PermitFailed(uint16 asset, uint256 allowance, uint256 amount);
     error NotYourSubAccount(Account from, Account to);
     error NotSealed();
     error UnsupportedDecimals(uint256 decimals);
@@ -50,13 +51,29 @@ interface IClearingHouse is ILedger, ITradingModule, ILiquidationModule {
     /// @param asset Asset id; 0 is the settlement token and becomes cash.
     /// @return received What arrived and was credited, in token units.
     function deposit(Account account, uint16 asset, uint256 amount) external payable returns (uint256 received);
+    /// @notice The same by Permit2: the caller has approved that, not the vault, and signed a transfer of `amount` by
+    /// the vault.
+    /// @param nonce Permit2's, unused.
+    /// @param deadline Last second at which the signature is good.
+    function depositPermit2(
+        Account account,
+        uint16 asset,
+        uint256 amount,
+        uint256 nonce,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable returns (uint256 received);
+    /// @notice Approves the vault for the caller by his ERC-2612 signature, to deposit in the same batch.
+    /// @dev A permit that somebody else has already brought is no failure: only the allowance counts.
+    function permit(uint16 asset, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external payable;
     /// @notice Pays out to `to`. Only the owner. Ends in the initial-margin check.
     function withdraw(Account account, uint16 asset, uint256 amount, address to) external payable;
     /// @notice Moves an asset between two accounts of one owner. `amount` in token units; of cash in 18 decimals.
     function transfer(Account from, Account to, uint16 asset, uint256 amount) external payable;
-    /// @notice Lets `delegate` sign orders and bid for the account until `expiry` (0 revokes). It can never withdraw.
-    function setDelegate(Account account, address delegate, uint256 expiry) external payable;
-    function delegateExpiry(Account account, address delegate) external view returns (uint256);
+    /// @notice What a delegate was granted last, over or not.
+    function delegation(Account account, address delegate) external view returns (Delegation memory);
+    /// @notice How many grants were made for an account: what the next signed one must name.
+    function grantNonce(Account account) external view returns (uint256);
     /// @notice Gives settlement tokens to the reserves; repays the deficit first.
     function addReserves(uint256 amount) external payable;
     /// @notice Runs calls to this contract in one go and checks every touched account once, at the end.

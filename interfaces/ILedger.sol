@@ -35,6 +35,11 @@ interface ILedger {
 
     /// Neither owner nor, where that is enough, a delegate.
     error NotAuthorised(Account account, address caller);
+    /// A delegate acts only in the markets that he was granted.
+    error DelegateMarket(Account account, address delegate, Instrument instrument);
+    /// What a delegate does may not leave more than this: the value of all positions at their marks, rounded up, to
+    /// equity, in hundredths.
+    error LeverageExceeded(Account account, uint256 value, int256 equity, uint256 maxLeverage);
     error Reentered();
     error Paused(uint256 action, uint16 asset);
     error BelowInitialMargin(Account account, int256 initialEquity, uint256 initialMargin);

@@ -35,7 +35,27 @@ struct Order {
     uint256 salt;
 }
 
-/// @title Orders and fills
+/// @notice What the owner of an account grants a delegate: to sign orders for it, to take them, to raise its epoch, and
+/// to bid where that is said. The EIP-712 type `Delegate` has the same fields.
+/// @dev Warning: whoever trades for an account can lose what it holds, by trading at a bad price. A grant bounds where,
+/// which way and how large; it is no limit on loss.
+struct Delegation {
+    /// Last second at which it holds; zero ends it.
+    uint256 expiry;
+    /// Whether he may bid with the account.
+    bool mayBid;
+    /// Whether each leg that he trades must bring its position closer to zero without crossing it. Says nothing of
+    /// bids.
+    bool reduceOnly;
+    /// The value of all positions to equity, in hundredths, that a fill with a leg that does not reduce, or a bid, may
+    /// leave; zero for no maximum.
+    uint256 maxLeverage;
+    /// The underlyings whose instruments he may trade, and hold positions in on whom he may bid: bit per id; zero for
+    /// all.
+    uint256 markets;
+}
+
+/// @title Orders, fills, and who else may trade for an account
 interface ITradingModule {
     event OrderFilled(
         bytes32 indexed orderHash,
@@ -46,6 +66,7 @@ interface ITradingModule {
         uint256 fee
     );
     event OrderCancelled(bytes32 indexed orderHash, Account indexed account);
+    event DelegateSet(Account indexed account, address indexed owner, address indexed delegate, Delegation delegation);
     event EpochRaised(Account indexed account, address indexed owner, uint256 epoch);
     event VariationSettled(
         Account indexed account, address indexed owner, Instrument indexed instrument, int256 amount
@@ -55,7 +76,10 @@ interface ITradingModule {
     error OrderEpochPassed(bytes32 orderHash, uint256 orderEpoch, uint256 accountEpoch);
     error OrderSpent(bytes32 orderHash, uint256 filled);
     error WrongTaker(bytes32 orderHash, address taker);
-    error InvalidSignature(bytes32 orderHash, address signer);
+    /// @param digest Of the order or grant.
+    error InvalidSignature(bytes32 digest, address signer);
+    /// The grant was not brought in time.
+    error GrantExpired(bytes32 digest, uint256 deadline);
     error BelowMinimumFill(bytes32 orderHash, uint256 quantity, uint256 minimum);
     error NotReducing(bytes32 orderHash, Instrument instrument, int256 held, int256 change);
     /// Not 1 to 8 legs in ascending order of instrument, or a leg without a ratio.
@@ -89,6 +113,19 @@ interface ITradingModule {
     function cancel(Order calldata order) external payable;
     /// @notice Makes every order of the account's present epoch unfillable.
     function raiseEpoch(Account account) external payable;
+    /// @notice Grants `delegate` what the terms say, instead of what he was granted before. Only the owner.
+    /// @dev Raises the account's grant nonce, and its epoch where an earlier grant to him has ended and this one holds:
+    /// what he signed then stays dead.
+    function setDelegate(Account account, address delegate, Delegation calldata terms) external payable;
+    /// @notice The same, by the owner's signature over the account's present grant nonce. Anyone may bring it.
+    /// @param deadline Last second at which it may be brought.
+    function setDelegateBySig(
+        Account account,
+        address delegate,
+        Delegation calldata terms,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable;
     /// @notice Turns a position's variation into cash at the mark. Anyone. Changes nobody's equity. Only at a good
     /// price.
     /// @return amount The cash moved, dollars with 18 decimals, rounded down.
@@ -97,4 +134,9 @@ interface ITradingModule {
     function filledOf(bytes32 orderHash) external view returns (uint256);
     /// @notice The EIP-712 digest of an order.
     function hashOrder(Order calldata order) external view returns (bytes32);
+    /// @notice The EIP-712 digest of a grant.
+    function hashDelegate(Account account, address delegate, Delegation calldata terms, uint256 nonce, uint256 deadline)
+        external
+        view
+        returns (bytes32);
 }

@@ -10,7 +10,8 @@ from web3.contract import Contract
 from web3.types import BlockIdentifier
 
 from plimsoll.chain import Chain, Receipt
-from plimsoll.errors import InvalidConnectionError, InvalidOrderError
+from plimsoll.delegates import Delegation, Grant, SignedGrant
+from plimsoll.errors import InvalidConnectionError, InvalidDelegationError, InvalidOrderError
 from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.markets import Asset, Fill, Market
 from plimsoll.orders import Leg, Order, SignedOrder
@@ -136,10 +137,48 @@ class Account:
         )
         return self.chain.send(call, **overrides)
 
-    def set_delegate(self, delegate: ChecksumAddress, expiry: int, **overrides: Any) -> Receipt:
-        """Lets somebody sign orders and bid, never withdraw, until `expiry`; zero revokes."""
-        call = self.contract.functions.setDelegate(self.id.encode(), delegate, expiry)
+    def set_delegate(
+        self, delegate: ChecksumAddress, delegation: Delegation, **overrides: Any
+    ) -> Receipt:
+        """Lets somebody trade within a delegation, never withdraw; `REVOKED` ends it."""
+        call = self.contract.functions.setDelegate(self.id.encode(), delegate, delegation.message())
         return self.chain.send(call, **overrides)
+
+    def sign_delegate(
+        self,
+        delegate: ChecksumAddress,
+        delegation: Delegation,
+        *,
+        expires_in: int = DAY,
+        key: LocalAccount | None = None,
+    ) -> SignedGrant:
+        """Signs a delegation, for anybody to bring. The account's next grant kills it."""
+        nonce = self.chain.call(self.contract.functions.grantNonce(self.id.encode()))
+        deadline = self.chain.now() + expires_in
+        grant = Grant(self.id, delegate, delegation, nonce, deadline)
+        return grant.sign(self._key(key), self.chain.domain)
+
+    def bring_delegate(self, signed: SignedGrant, **overrides: Any) -> Receipt:
+        """Has a signed delegation hold. Anyone may."""
+        grant = signed.grant
+        if grant.account != self.id:
+            raise InvalidDelegationError(f"the grant is of {grant.account}, not of {self.id}")
+        call = self.contract.functions.setDelegateBySig(
+            grant.account.encode(),
+            grant.delegate,
+            grant.delegation.message(),
+            grant.deadline,
+            signed.signature,
+        )
+        return self.chain.send(call, **overrides)
+
+    def delegation(
+        self, delegate: ChecksumAddress, block: BlockIdentifier = "latest"
+    ) -> Delegation | None:
+        """What somebody was granted last, over or not; none if nothing ever was or all is taken."""
+        call = self.contract.functions.delegation(self.id.encode(), delegate)
+        found = Delegation.decode(self.chain.call(call, block))
+        return found if found.expiry else None
 
     def order(
         self,
@@ -169,12 +208,13 @@ class Account:
 
     def sign(self, order: Order, key: LocalAccount | None = None) -> SignedOrder:
         """Signs with a key of ours: the connection's signer unless another is given."""
-        key = key or self.chain.signer  # type: ignore[assignment]
-        if not isinstance(key, LocalAccount):
-            raise InvalidConnectionError(
-                "signing an order needs a key here, not an address at the node"
-            )
-        return order.sign(key, self.chain.domain)
+        return order.sign(self._key(key), self.chain.domain)
+
+    def _key(self, key: LocalAccount | None) -> LocalAccount:
+        chosen = key or self.chain.signer
+        if not isinstance(chosen, LocalAccount):
+            raise InvalidConnectionError("signing needs a key here, not an address at the node")
+        return chosen
 
     def take(self, maker: SignedOrder, quantity: Amount, **overrides: Any) -> Receipt:
         """Takes a signed order with this account."""

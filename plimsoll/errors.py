@@ -40,6 +40,10 @@ class InvalidOrderError(PlimsollError):
     """An order that the ClearingHouse would refuse whatever the market."""
 
 
+class InvalidDelegationError(PlimsollError):
+    """A grant to a delegate that the ClearingHouse would refuse, or could not keep."""
+
+
 class InvalidConnectionError(PlimsollError):
     """The manifest, the chain or the signer do not fit each other."""
 

@@ -5,6 +5,11 @@ HINTS: dict[str, str] = {
     "NotAuthorised": (
         "act as the account's owner, or have the owner set a delegate where that is enough"
     ),
+    "DelegateMarket": "trade what the delegate was granted, or have the owner grant this market",
+    "LeverageExceeded": (
+        "trade less, reduce, or have the owner deposit: the delegate may leave `maxLeverage` "
+        "hundredths at most"
+    ),
     "Reentered": "wait until the running call is over: a token or callback tried to enter again",
     "Paused": "wait for the guardian to lift the pause; what reduces risk stays open",
     "BelowInitialMargin": (
@@ -24,6 +29,10 @@ HINTS: dict[str, str] = {
     "OnlyOwnerOpens": (
         "let the owner deposit this asset first: a stranger can only add to what is held"
     ),
+    "PermitFailed": (
+        "sign the permit for the vault, with the token's present nonce; or approve the vault"
+    ),
+    "Permit2Unavailable": "approve the vault and deposit: this deployment knows no Permit2",
     "InsufficientCollateral": "ask for at most `balance`",
     "InsufficientLiquidity": "ask for at most `available`, or wait until borrowers repay",
     "WinnersCapExceeded": "settle positions of accounts that lost, then try again",
@@ -57,9 +66,10 @@ HINTS: dict[str, str] = {
     "OrderSpent": "the order is filled or cancelled: sign a new one",
     "WrongTaker": "only the order's named taker may take it",
     "InvalidSignature": (
-        "sign with the order's signer, over this chain and this ClearingHouse; check "
-        "that a delegate still is one"
+        "sign with the order's signer, or a grant with the account's owner and its present grant "
+        "nonce, over this chain and this ClearingHouse"
     ),
+    "GrantExpired": "have the owner sign the grant anew, with a later deadline",
     "BelowMinimumFill": "fill at least `minimum`",
     "NotReducing": "ask for less: a reduce-only order may not open or cross zero",
     "LegsInvalid": "use 1 to 8 legs in ascending order of instrument, no ratio zero",

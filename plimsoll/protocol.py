@@ -25,6 +25,7 @@ from web3.types import BlockIdentifier
 
 from plimsoll.accounts import Account, Auction
 from plimsoll.chain import Addresses, Chain, Receipt, Signer
+from plimsoll.delegates import FOREVER, REVOKED, Delegation, Grant, SignedGrant
 from plimsoll.errors import MalformedIdError
 from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.markets import Asset, Fill, Market
@@ -43,12 +44,16 @@ from plimsoll.snapshot import LiquidationPrices, MarketState, market_state
 from plimsoll.units import Amount, to_wad_exact
 
 __all__ = [
+    "FOREVER",
+    "REVOKED",
     "Account",
     "AccountId",
     "Addresses",
     "Asset",
     "Auction",
+    "Delegation",
     "Fill",
+    "Grant",
     "Instrument",
     "Leg",
     "LiquidationPrices",
@@ -57,6 +62,7 @@ __all__ = [
     "Order",
     "Plimsoll",
     "Receipt",
+    "SignedGrant",
     "SignedOrder",
 ]
 

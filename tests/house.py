@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from plimsoll.deploy.sender import NOBODY
 from plimsoll.risk import model
 from plimsoll.risk.ledger import (
     CASH,
@@ -146,7 +147,7 @@ class House(Market):
         trading = self.evm.deploy("TradingModule")
         liquidation = self.evm.deploy("LiquidationModule")
         self.house = self.evm.deploy(
-            "ClearingHouse", self.manager, self.engine, self.usd, trading, liquidation
+            "ClearingHouse", self.manager, self.engine, self.usd, NOBODY, trading, liquidation
         )
         self.vault = self.evm.at(self.house.call.VAULT(), "CollateralVault")
         self.seal(self.house)

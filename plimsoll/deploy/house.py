@@ -29,6 +29,7 @@ from plimsoll.deployments import (
 from plimsoll.risk.params import Kind
 
 SETTLEMENT = "settlement"
+PERMIT2 = "permit2"
 DEPLOYER = "deployer"
 # Every contract in the order of deployment, with what its constructor is told, by name.
 WIRING: dict[str, dict[str, str]] = {
@@ -40,6 +41,7 @@ WIRING: dict[str, dict[str, str]] = {
         "manager": "AccessManager",
         "engine": "MarginEngine",
         "settlementToken": SETTLEMENT,
+        "permit2": PERMIT2,
         "tradingModule": "TradingModule",
         "liquidationModule": "LiquidationModule",
     },
@@ -292,9 +294,11 @@ class House:
         address = self.sender.w3.to_checksum_address(address)
         self.book.where[name] = address
         artifact = self.artifacts.get(name)
-        # One that takes arguments takes its creator's: the manager.
-        taken = self.manifest.contracts[creator].arguments if artifact.constructor_types else "0x"
-        contract = self._contract(artifact, mined, address, taken)
+        # What it takes is its creator's by the same name: the manager, Permit2.
+        parts = self.wiring(creator)
+        told = tuple(self.book.where[parts[argument]] for argument in artifact.constructor_names)
+        arguments = "0x" + artifact.encode_arguments(told).hex()
+        contract = self._contract(artifact, mined, address, arguments)
         self.manifest.contracts[name] = contract.model_copy(update={"created_by": creator})
         self._store(artifact)
 
@@ -436,6 +440,7 @@ def places_of(config: NetworkConfig, manifest: Manifest) -> dict[str, str]:
     tokens = {config.settlement.symbol: config.settlement.token}
     tokens |= {name: given(asset.token) for name, asset in config.enabled_assets().items()}
     places[DEPLOYER] = manifest.deployer
+    places[PERMIT2] = NOBODY
     return places | {f"token:{name}": t.address for name, t in tokens.items() if t.address}
 
 

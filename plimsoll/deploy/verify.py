@@ -11,7 +11,17 @@ from web3 import Web3
 from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Artifact, CompilationError, Stored, code_hash
 from plimsoll.deploy.execute import Book
-from plimsoll.deploy.house import CORE, CREATED, VAULT, House, Places, places_of, wired_to, word_of
+from plimsoll.deploy.house import (
+    CORE,
+    CREATED,
+    PERMIT2,
+    VAULT,
+    House,
+    Places,
+    places_of,
+    wired_to,
+    word_of,
+)
 from plimsoll.deploy.preflight import Finding, Verdict
 from plimsoll.deploy.roles import Role, duties, has_role, holders
 from plimsoll.deploy.sender import Sender
@@ -122,6 +132,7 @@ class Verification:
             ("ClearingHouse", "authority()", "AccessManager"),
             ("MarginEngine", "authority()", "AccessManager"),
             (VAULT, "CLEARING_HOUSE()", "ClearingHouse"),
+            (VAULT, "PERMIT2()", PERMIT2),
             ("Lens", "CLEARING_HOUSE()", "ClearingHouse"),
         ]
         for contract, getter, target in wires:

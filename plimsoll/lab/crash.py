@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from plimsoll.chain import Chain
+from plimsoll.delegates import Delegation
 from plimsoll.errors import ContractError
 from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.lab.actors import Actor, Cast
@@ -34,7 +35,6 @@ from plimsoll.units import WAD, from_units
 TICK_SECONDS = 15
 _CLOSING_TICKS = 60
 _ORDER_SECONDS = 600
-_FOREVER = 2**40 - 1
 # What the desk pays the maker on either side of the index price to be rid of what it took over.
 _HALF_SPREAD = Decimal("0.0005")
 _SIZE_PLACES = Decimal("0.000001")
@@ -76,7 +76,9 @@ class Crash:
             (self.cast.desk, house.desk_cash),
         ):
             self._pay_in(actor, actor.account(), self.exchange.cash.symbol, cash)
-        self.cast.desk.account().set_delegate(self.cast.keeper.address, _FOREVER)
+        self.cast.desk.account().set_delegate(
+            self.cast.keeper.address, Delegation.build(may_bid=True, reduce_only=True)
+        )
         self.mint(self.exchange.cash.symbol, self.cast.sponsor.address, house.reserves)
         self.cast.sponsor.house.add_reserves(house.reserves)
         portraits = [self._open_trader(number) for number in range(len(self.scenario.traders))]

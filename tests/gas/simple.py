@@ -17,6 +17,7 @@ from ape.api import AccountAPI
 from ape.contracts import ContractContainer, ContractInstance
 from ethpm_types import ContractType
 
+from plimsoll.deploy.sender import NOBODY
 from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
@@ -61,7 +62,8 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
     manager = deployer.deploy(_access_manager(), batch.puppet)
     engine = deployer.deploy(project.MarginEngine, manager)
     modules = deployer.deploy(project.TradingModule), deployer.deploy(project.LiquidationModule)
-    house = deployer.deploy(project.ClearingHouse, manager, engine, dollars, *modules)
+    parts = manager, engine, dollars, NOBODY, *modules
+    house = deployer.deploy(project.ClearingHouse, *parts)
     feeds = {u: _feed(deployer, PRICE if u else Decimal(1)) for u in (0, *UNDERLYINGS)}
     collateral = [_token(deployer, asset) for asset in COLLATERALS]
     batch.run(

@@ -10,7 +10,7 @@ from plimsoll.chain import Chain
 from plimsoll.keeper.act import Keeper, Report
 from plimsoll.keeper.decide import WAD, Flag, Limits, PlaceBid, Reset, StandStill, State
 from plimsoll.keeper.discover import Directory
-from plimsoll.protocol import Account
+from plimsoll.protocol import Account, Delegation
 from plimsoll.records import AuctionState
 from tests.evm import actor
 from tests.python.evm_rpc import EvmProvider
@@ -161,7 +161,7 @@ def test_bids_for_a_desk_whose_delegate_it_is(house: House, bull: Account):
     house.set_price("ETH", 1_880)
     refused = pass_ticks(house, keeper, 6)[-1]
     assert "NotAuthorised" in refused.outcomes[0].refusal
-    desk.set_delegate(actor("delegate").address, 2**40 - 1)
+    desk.set_delegate(actor("delegate").address, Delegation.build(may_bid=True))
     pass_ticks(house, keeper, 12)
     assert desk.portfolio().size(house.market("ETH").instrument) > 0
     assert bull.margin().healthy

@@ -24,7 +24,7 @@ from plimsoll.errors import (
 )
 from plimsoll.instruments import AccountId
 from plimsoll.orders import Leg, Order
-from plimsoll.protocol import Account, Auction, Plimsoll
+from plimsoll.protocol import REVOKED, Account, Auction, Delegation, Plimsoll
 from plimsoll.records import AuctionState, PriceStatus
 from plimsoll.units import from_wad
 from tests.evm import actor
@@ -209,11 +209,11 @@ class TestOrders:
 
     def test_a_delegate_signs_until_he_is_revoked(self, house, trader, maker):
         delegate = actor("delegate")
-        maker.set_delegate(delegate.address, maker.chain.now() + DAY)
+        maker.set_delegate(delegate.address, Delegation.build(maker.chain.now() + DAY))
         order = maker.order(house.market("ETH"), -3, 2_001, signer=delegate.address)
         signed = maker.sign(order, delegate)
         trader.take(signed, 1)
-        maker.set_delegate(delegate.address, 0)
+        maker.set_delegate(delegate.address, REVOKED)
         with pytest.raises(ContractError, match="NotAuthorised"):
             trader.take(signed, 1)
 

@@ -15,6 +15,8 @@ from typing import Any
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
+from plimsoll.delegates import TYPES as GRANT_TYPES
+from plimsoll.deploy.sender import NOBODY
 from plimsoll.instruments import AccountId
 from plimsoll.orders import TYPES
 from plimsoll.risk import model
@@ -81,6 +83,12 @@ GLOBALS = GlobalParams(
 )
 
 
+def terms(expiry: int = NEVER, **limits: Any) -> dict[str, Any]:
+    """What a delegate is granted: to trade as he likes and to bid, unless told."""
+    free = {"mayBid": True, "reduceOnly": False, "maxLeverage": 0, "markets": 0}
+    return {"expiry": expiry, **free, **limits}
+
+
 class Stage(Market):
     """The house, its parts, and short ways to use them. The deployer governs."""
 
@@ -94,8 +102,10 @@ class Stage(Market):
         cash_decimals: int = 6,
         reserves: Amount = 50_000_000,
         lent: Amount = 50_000_000,
+        permit2: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(factors=factors)
+        self.permit2 = self.evm.deploy(permit2) if permit2 else NOBODY
         self.salts = count(1)
         self.marks: dict[int, int] = {}
         for u, listed in {PEG: Listed(1), **underlyings}.items():
@@ -146,7 +156,8 @@ class Stage(Market):
         evm = self.evm
         modules = evm.deploy("TradingModule"), evm.deploy("LiquidationModule")
         self.dollar = self.tokens[CASH]
-        self.house = evm.deploy("ClearingHouse", self.manager, self.engine, self.dollar, *modules)
+        parts = self.manager, self.engine, self.dollar, self.permit2, *modules
+        self.house = evm.deploy("ClearingHouse", *parts)
         self.vault = evm.at(self.house.call.VAULT(), "CollateralVault")
         self.lens = evm.deploy("Lens", self.house)
         self.seal(self.house)
@@ -195,6 +206,36 @@ class Stage(Market):
         units = to_units_exact(dollars, self.cash_decimals)
         self.give(self.evm.deployer, CASH, units)
         self.house.addReserves(units)
+
+    def appoint(self, account: bytes, delegate: Any, expiry: int = NEVER, **limits: Any) -> Receipt:
+        """Its owner grants somebody to trade for an account; everything, unless told."""
+        who = self.actor(delegate) if isinstance(delegate, str) else delegate
+        granted = terms(expiry, **limits)
+        return self.house.setDelegate(account, who, granted, sender=self.owner(account))
+
+    def sign_grant(
+        self,
+        account: bytes,
+        delegate: Any,
+        granted: Mapping[str, Any],
+        deadline: int = NEVER,
+        *,
+        key: LocalAccount | str,
+        nonce: int | None = None,
+        **domain: Any,
+    ) -> bytes:
+        """A grant signed for this house, at the account's present nonce, unless told."""
+        known = self.house.call.grantNonce(account) if nonce is None else nonce
+        message = {
+            "account": account,
+            "delegate": getattr(delegate, "address", delegate),
+            **granted,
+            "nonce": known,
+            "deadline": deadline,
+        }
+        signable = encode_typed_data({**self.domain(), **domain}, GRANT_TYPES, message)
+        signer = self.actor(key) if isinstance(key, str) else key
+        return bytes(signer.sign_message(signable).signature)
 
     # Prices and time
 

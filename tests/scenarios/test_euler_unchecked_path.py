@@ -14,7 +14,7 @@ import pytest
 
 from plimsoll.risk import model
 from plimsoll.risk.model import WAD, Fill, Margin
-from tests.scenarios.stage import CASH, CASH_SCALE, ETH, WETH, Stage, as_tuple, wad
+from tests.scenarios.stage import CASH, CASH_SCALE, ETH, WETH, Stage, as_tuple, terms, wad
 
 UNITS = 50
 TENTH = WAD // 10
@@ -159,7 +159,7 @@ def thefts(stage: Stage, account: bytes, thief: str) -> list[Attempt]:
     return [
         ("withdraw", (account, CASH, 1, thief)),
         ("transfer", (account, stage.account("thief"), CASH, 1)),
-        ("setDelegate", (account, thief, 2**40)),
+        ("setDelegate", (account, thief, terms())),
         ("take", (order, signature, account, WAD)),
         ("raiseEpoch", (account,)),
         ("bid", (stage.bid_terms(account, stage.account("counterparty")),)),

@@ -15,7 +15,7 @@ from eth_abi.abi import decode
 from plimsoll.risk import model
 from plimsoll.risk.model import WAD
 from tests.evm import Contract
-from tests.scenarios.stage import CASH, ETH, WETH, Stage, wad
+from tests.scenarios.stage import CASH, ETH, NEVER, WETH, Stage, terms, wad
 
 REENTERED = "Reentered()"
 
@@ -32,7 +32,7 @@ def stage() -> Stage:
 
 
 def entries(stage: Stage) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Every entry that changes something, with arguments that would pass on their own."""
+    """Every entry that changes something, with arguments that pass on their own, or by Permit2."""
     account, counterparty = stage.account("attacker"), stage.account("counterparty")
     order = stage.order(counterparty, {ETH: 1}, -1, stage.marks[ETH])
     signature = stage.sign(order, "counterparty")
@@ -40,7 +40,11 @@ def entries(stage: Stage) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "deposit", (account, CASH, 1)
     yield "withdraw", (account, CASH, 1, stage.actor("attacker").address)
     yield "transfer", (account, stage.account("attacker", 1), CASH, 1)
-    yield "setDelegate", (account, stage.actor("attacker").address, 1)
+    yield "setDelegate", (account, stage.actor("attacker").address, terms(1))
+    granted = account, stage.actor("attacker").address, terms(1), NEVER
+    yield "setDelegateBySig", (*granted, stage.sign_grant(*granted, key="attacker"))
+    yield "permit", (CASH, 0, 0, 0, bytes(32), bytes(32))
+    yield "depositPermit2", (account, CASH, 1, 0, NEVER, b"")
     yield "addReserves", (1,)
     yield "noteTotal", (WETH,)
     yield "trade", (order, signature, other, stage.sign(other, "attacker"), WAD)
@@ -62,6 +66,9 @@ NAMES = [
     "withdraw",
     "transfer",
     "setDelegate",
+    "setDelegateBySig",
+    "permit",
+    "depositPermit2",
     "addReserves",
     "noteTotal",
     "trade",

@@ -145,8 +145,8 @@ def test_an_epoch_ends_every_order_of_it(stage: Stage) -> None:
 
 
 def test_a_delegate_signs_until_he_is_revoked(stage: Stage) -> None:
-    account, owner, delegate = stage.account("owner"), stage.actor("owner"), stage.actor("desk")
-    stage.house.setDelegate(account, delegate.address, stage.now + 60, sender=owner)
+    account, delegate = stage.account("owner"), stage.actor("desk")
+    stage.appoint(account, delegate, stage.now + 60)
     order = offer(stage, signer=delegate.address)
     signature = stage.sign(order, "desk")
     take(stage, order, signature)
@@ -157,9 +157,13 @@ def test_a_delegate_signs_until_he_is_revoked(stage: Stage) -> None:
     stage.pass_time(1)
     with stage.evm.reverts("NotAuthorised", account, delegate.address):
         take(stage, order, signature)
-    stage.house.setDelegate(account, delegate.address, 2**40, sender=owner)
+    stage.appoint(account, delegate)
+    with stage.evm.reverts("OrderEpochPassed", digest(stage, order), 0, 1):
+        take(stage, order, signature)
+    order = offer(stage, signer=delegate.address)
+    signature = stage.sign(order, "desk")
     take(stage, order, signature)
-    stage.house.setDelegate(account, delegate.address, 0, sender=owner)
+    stage.appoint(account, delegate, 0)
     with stage.evm.reverts("NotAuthorised", account, delegate.address):
         take(stage, order, signature)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from plimsoll.deploy.sender import NOBODY
 from plimsoll.risk.model import WAD
 from tests.evm import Evm
 from tests.scenarios.stage import CASH, ETH, WETH, Collateral, Listed, Stage, wad
@@ -57,7 +58,7 @@ def test_a_finer_settlement_token_is_refused(decimals: int) -> None:
     engine, token = evm.deploy("MarginEngine", manager), evm.deploy("MockToken", decimals)
     modules = evm.deploy("TradingModule"), evm.deploy("LiquidationModule")
     with evm.reverts("UnsupportedDecimals", decimals):
-        evm.deploy("ClearingHouse", manager, engine, token, *modules)
+        evm.deploy("ClearingHouse", manager, engine, token, NOBODY, *modules)
 
 
 @pytest.mark.parametrize(("decimals", "value"), [(0, 2_000), (8, 2_000 * 10**8), (18, wad(2_000))])

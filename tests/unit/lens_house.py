@@ -9,6 +9,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from plimsoll.chain import Addresses
+from plimsoll.deploy.sender import NOBODY
 from plimsoll.protocol import Account, Market, Plimsoll
 from plimsoll.risk.params import AssetParams, GlobalParams, MarketParams, UnderlyingParams
 from plimsoll.units import WAD, to_wad_exact
@@ -89,6 +90,7 @@ class House:
             self.terms.manager.address,
             self.terms.engine.address,
             self.tokens[USD].address,
+            NOBODY,
             self.evm.deploy("TradingModule").address,
             self.evm.deploy("LiquidationModule").address,
         )

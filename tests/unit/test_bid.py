@@ -386,7 +386,7 @@ class TestBidder:
         terms = stage.bid_terms(bidder, account, LITTLE)
         with refuses(stage, "NotAuthorised", account=bidder, caller=desk.address):
             stage.house.bid(terms, sender=desk)
-        stage.house.setDelegate(bidder, desk, stage.now, sender=stage.actor("bidder"))
+        stage.appoint(bidder, desk, stage.now)
         assert stage.house.bid(terms, sender=desk).value[0] == LITTLE
         stage.pass_time(1)
         with refuses(stage, "NotAuthorised", account=bidder, caller=desk.address):

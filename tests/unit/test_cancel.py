@@ -32,9 +32,7 @@ def take(stage: Stage, order: dict[str, Any], signature: bytes) -> None:
 @pytest.mark.parametrize("who", ["maker", "desk"])
 def test_the_owner_or_the_signer_cancels(offered: Stage, who: str, filled: bool) -> None:
     stage = offered
-    stage.house.setDelegate(
-        stage.account("maker"), stage.actor("desk"), 2**40, sender=stage.actor("maker")
-    )
+    stage.appoint(stage.account("maker"), "desk")
     order = offer(stage, signer=stage.actor("desk").address)
     signature = stage.sign(order, "desk")
     digest = bytes(stage.house.call.hashOrder(order))
@@ -76,9 +74,7 @@ def test_one_order_and_no_other(offered: Stage) -> None:
 def test_nobody_else_cancels(offered: Stage, who: str) -> None:
     """Not even a delegate, unless he signed it."""
     stage = offered
-    stage.house.setDelegate(
-        stage.account("maker"), stage.actor("desk"), 2**40, sender=stage.actor("maker")
-    )
+    stage.appoint(stage.account("maker"), "desk")
     person = stage.actor(who)
     with refuses(stage, "NotAuthorised", stage.account("maker"), person.address):
         stage.house.cancel(offer(stage), sender=person)

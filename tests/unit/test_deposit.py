@@ -245,7 +245,7 @@ class TestRefused:
 
     def test_a_stranger_opens_nothing(self, stage: Stage) -> None:
         account, stranger = stage.account("owner"), stage.actor("stranger")
-        stage.house.setDelegate(account, stranger, 2**40, sender=stage.actor("owner"))
+        stage.appoint(account, stranger)
         paid_in(stage, "stranger", WETH, 1)
         with refuses(stage, "OnlyOwnerOpens", account=account, asset=WETH):
             stage.house.deposit(account, WETH, 1, sender=stranger)

@@ -8,7 +8,7 @@ from typing import Any
 from plimsoll.risk import model
 from plimsoll.risk.ledger import AuctionState
 from plimsoll.risk.model import WAD, Fill, Portfolio
-from tests.scenarios.stage import ALT, CASH, ETH, WETH, Stage, as_tuple, wad
+from tests.scenarios.stage import ALT, CASH, ETH, WETH, Stage, as_tuple, terms, wad
 from tests.unit.books import (
     PROUD,
     cash_units,
@@ -40,7 +40,7 @@ def test_calls_run_in_order_as_the_caller(stage: Stage) -> None:
         stage,
         ("deposit", account, CASH, units),
         ("transfer", account, other, CASH, wad(60)),
-        ("setDelegate", other, stage.actor("desk").address, 7),
+        ("setDelegate", other, stage.actor("desk").address, terms(7)),
         ("withdraw", other, CASH, 10 * 10**6, owner.address),
     )
     kept = {"account": account, "owner": owner.address, "asset": CASH}
@@ -54,7 +54,7 @@ def test_calls_run_in_order_as_the_caller(stage: Stage) -> None:
             account=other,
             owner=owner.address,
             delegate=stage.actor("desk").address,
-            expiry=7,
+            delegation=tuple(terms(7).values()),
         ),
         emitted(
             stage.house,
@@ -144,11 +144,11 @@ def test_prices_are_fixed_by_the_first_check(stage: Stage) -> None:
 class TestRefused:
     def test_with_the_error_of_the_part(self, stage: Stage) -> None:
         account = stage.fund("owner", 10)
-        good = ("setDelegate", account, stage.actor("desk").address, 1)
+        good = ("setDelegate", account, stage.actor("desk").address, terms(1))
         bad = ("withdraw", account, WETH, 1, stage.actor("owner").address)
         with refuses(stage, "InsufficientCollateral", account, WETH, 0, 1):
             batch(stage, good, bad)
-        assert stage.house.call.delegateExpiry(account, stage.actor("desk")) == 0
+        assert stage.house.call.delegation(account, stage.actor("desk")).expiry == 0
 
     def test_inside_itself(self, stage: Stage) -> None:
         with refuses(stage, "MulticallNested"):

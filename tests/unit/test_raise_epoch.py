@@ -17,7 +17,7 @@ EPOCH_BIT = 224
 def test_the_owner_or_a_delegate_raises_it(stage: Stage, who: str) -> None:
     account, owner = stage.fund("owner", 1), stage.actor("owner")
     stage.deposit("owner", WETH, 1)
-    stage.house.setDelegate(account, stage.actor("desk"), stage.now, sender=owner)
+    stage.appoint(account, "desk", stage.now)
     held = stage.portfolio(account)
     for epoch in (1, 2):
         receipt = stage.house.raiseEpoch(account, sender=stage.actor(who))
@@ -82,7 +82,7 @@ def test_versions_wrap_past_zero() -> None:
 @pytest.mark.parametrize("who", ["stranger", "desk"])
 def test_nobody_else_raises_it(stage: Stage, who: str) -> None:
     account, person = stage.account("owner"), stage.actor(who)
-    stage.house.setDelegate(account, stage.actor("desk"), stage.now, sender=stage.actor("owner"))
+    stage.appoint(account, "desk", stage.now)
     stage.warp(1)
     with refuses(stage, "NotAuthorised", account, person.address):
         stage.house.raiseEpoch(account, sender=person)

@@ -105,7 +105,7 @@ class TestFill:
         account, desk = stage.account("taker"), stage.actor("desk")
         with refuses(stage, "NotAuthorised", account=account, caller=desk.address):
             take(stage, order, who="desk")
-        stage.house.setDelegate(account, desk, stage.now, sender=stage.actor("taker"))
+        stage.appoint(account, desk, stage.now)
         take(stage, order, who="desk")
         stage.warp(1)
         with refuses(stage, "NotAuthorised", account=account, caller=desk.address):
@@ -119,7 +119,7 @@ class TestFill:
         args = (order, signature, stage.account("taker"), WAD)
         with refuses(stage, "NotAuthorised", stage.account("maker"), desk.address):
             stage.house.take(*args, sender=stage.actor("taker"))
-        stage.house.setDelegate(stage.account("maker"), desk, 2**40, sender=stage.actor("maker"))
+        stage.appoint(stage.account("maker"), desk)
         assert stage.house.take(*args, sender=stage.actor("taker")).value == WAD
 
     def test_of_a_reducing_order(self, offered: Stage) -> None:
@@ -162,7 +162,7 @@ class TestRefused:
     def test_a_delegate_is_not_the_named_taker(self, offered: Stage) -> None:
         """The account's owner is named, whoever acts for it."""
         stage, desk = offered, offered.actor("desk")
-        stage.house.setDelegate(stage.account("taker"), desk, 2**40, sender=stage.actor("taker"))
+        stage.appoint(stage.account("taker"), desk)
         order = offer(stage, taker=desk.address)
         with refuses(stage, "WrongTaker", digest(stage, order), stage.actor("taker").address):
             take(stage, order, who="desk")

@@ -486,7 +486,7 @@ class TestOrder:
         signers = ("desk", "taker") if who == "maker" else ("maker", "desk")
         with refuses(stage, "NotAuthorised", account=account, caller=desk.address):
             match(stage, *orders, signers=signers)
-        stage.house.setDelegate(account, desk, stage.now, sender=stage.actor(who))
+        stage.appoint(account, desk, stage.now)
         match(stage, *orders, wad("0.5"), signers=signers)
         stage.warp(1)
         with refuses(stage, "NotAuthorised", account=account, caller=desk.address):

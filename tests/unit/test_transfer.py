@@ -118,7 +118,7 @@ class TestRefused:
     @pytest.mark.parametrize("who", ["stranger", "desk"])
     def test_to_all_but_the_owner(self, stage: Stage, who: str) -> None:
         account, person = stage.fund("owner", 1), stage.actor(who)
-        stage.house.setDelegate(account, stage.actor("desk"), 2**40, sender=stage.actor("owner"))
+        stage.appoint(account, "desk")
         with refuses(stage, "NotAuthorised", account=account, caller=person.address):
             move(stage, CASH, 1, who)
 

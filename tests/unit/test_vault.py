@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plimsoll.deploy.sender import NOBODY
 from tests.evm import Contract, Receipt
 from tests.scenarios.stage import WETH, Stage
 from tests.unit.books import emitted, happened, paid_in, refuses
@@ -18,7 +19,7 @@ TRUE, NOTHING, FALSE = range(3)
 
 @pytest.fixture
 def vault(stage: Stage) -> Contract:
-    return stage.evm.deploy("CollateralVault", sender=stage.actor("desk"))
+    return stage.evm.deploy("CollateralVault", NOBODY, sender=stage.actor("desk"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from plimsoll.instruments import AccountId
 from plimsoll.risk.model import WAD
-from tests.scenarios.stage import ALT, CASH, NEVER, wad
+from tests.scenarios.stage import ALT, CASH, terms, wad
 from tests.wallets.conftest import Cast
 from tests.wallets.contracts import OperationFailed, Safe, SmartAccount, explain
 
@@ -208,14 +208,14 @@ class TestDelegates:
         """The delegate's own key signs, and takes; it withdraws nothing."""
         stage, wallet, desk = cast.stage, getattr(cast, kind), cast.stage.actor("desk")
         account = fund(cast, wallet)
-        wallet.execute(stage.house, "setDelegate", account, desk, NEVER)
+        wallet.execute(stage.house, "setDelegate", account, desk, terms())
         sell = order(cast, account, -3, signer=desk.address)
         assert taken(cast, sell, stage.sign(sell, desk)) == WAD
         stage.house.take(*offer(cast), account, wad(10), sender=desk)
         assert size(cast, account) == wad(9)
         with stage.evm.reverts("NotAuthorised", account, desk.address):
             stage.house.withdraw(account, CASH, 1, desk, sender=desk)
-        wallet.execute(stage.house, "setDelegate", account, desk, 0)
+        wallet.execute(stage.house, "setDelegate", account, desk, terms(0))
         with stage.evm.reverts("NotAuthorised", account, desk.address):
             taken(cast, sell, stage.sign(sell, desk))
 
@@ -227,7 +227,7 @@ class TestDelegates:
         signature = cast.safe.sign(digest(cast, sell))
         with stage.evm.reverts("NotAuthorised", account, cast.safe.address):
             taken(cast, sell, signature)
-        stage.house.setDelegate(account, cast.safe, NEVER, sender=maker)
+        stage.appoint(account, cast.safe)
         assert taken(cast, sell, signature) == WAD
 
 
