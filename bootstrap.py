@@ -331,13 +331,13 @@ def setup() -> None:
     python = Step("python", version, foundry_platform(), str(ROOT), ROOT / "requirements.lock")
     node = Step("node", foundry_platform(), *(ROOT / name for name in NPM_FILES))
     project = Step("project", python.stamp, ROOT / "pyproject.toml")
-    steps: tuple = (
-        (python, (BIN / "python").exists(), install_python),
-        (project, (BIN / "python").exists(), install_project),
-        (node, (foundry_folder("anvil") / "anvil").is_file(), install_node),
-    )
-    if MODULES.is_symlink():  # another folder's, as in a second worktree: npm would empty it
-        steps = steps[:2]
+    installed = (BIN / "python").exists()
+    # A link is another folder's, as in a second worktree: installing through it would empty that.
+    steps: list = []
+    if not VENV.is_symlink():
+        steps += [(python, installed, install_python), (project, installed, install_project)]
+    if not MODULES.is_symlink():
+        steps += [(node, (foundry_folder("anvil") / "anvil").is_file(), install_node)]
     if all(step.done and present for step, present, _ in steps):
         return
     preflight()
