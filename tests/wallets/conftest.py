@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 from eth_account.signers.local import LocalAccount
 
+from plimsoll.lab import components
 from tests.scenarios.stage import Stage
-from tests.wallets.contracts import EntryPoint, Safe, SafeKit, SmartAccount
+from tests.wallets.contracts import EntryPoint, Permit2, Safe, SafeKit, SmartAccount
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Cast:
     entry: EntryPoint = field(init=False)
     safe: Safe = field(init=False)
     smart: SmartAccount = field(init=False)
+    permit2: Permit2 = field(init=False)
 
     def __post_init__(self) -> None:
         evm = self.stage.evm
@@ -29,13 +31,14 @@ class Cast:
         self.kit, self.entry = SafeKit(evm), EntryPoint(evm)
         self.safe = self.kit.make(self.owners, 2)
         self.smart = self.entry.make(self.owners[0])
+        self.permit2 = Permit2(evm.at(self.stage.permit2, components.permit2()))
         self.stage.fund("maker", 1_000_000)
         self.stage.fund("taker", 1_000_000)
 
 
 @pytest.fixture(scope="module")
 def standing() -> Cast:
-    return Cast(Stage())
+    return Cast(Stage(permit2=components.permit2()))
 
 
 @pytest.fixture

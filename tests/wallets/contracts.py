@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from eth_account.messages import encode_typed_data
+from eth_account.messages import SignableMessage, encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
+from eth_utils.crypto import keccak
 from web3.constants import ADDRESS_ZERO
 
 from plimsoll.lab import components
@@ -287,6 +288,17 @@ class Permit2:
         self, key: LocalAccount, token: Any, amount: int, spender: Any, nonce: int, deadline: int
     ) -> bytes:
         """Lets `spender` take up to `amount` of the key's tokens, once, until the deadline."""
+        signable = self._signable(token, amount, spender, nonce, deadline)
+        return bytes(key.sign_message(signable).signature)
+
+    def digest(self, token: Any, amount: int, spender: Any, nonce: int, deadline: int) -> bytes:
+        """For a contract to sign."""
+        signable = self._signable(token, amount, spender, nonce, deadline)
+        return keccak(b"\x19" + signable.version + signable.header + signable.body)
+
+    def _signable(
+        self, token: Any, amount: int, spender: Any, nonce: int, deadline: int
+    ) -> SignableMessage:
         domain = {"name": "Permit2", "chainId": CHAIN_ID, "verifyingContract": self.address}
         message = {
             "permitted": {"token": token.address, "amount": amount},
@@ -294,5 +306,4 @@ class Permit2:
             "nonce": nonce,
             "deadline": deadline,
         }
-        signable = encode_typed_data(domain, self.TYPES, message)
-        return bytes(key.sign_message(signable).signature)
+        return encode_typed_data(domain, self.TYPES, message)

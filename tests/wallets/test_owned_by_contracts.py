@@ -12,7 +12,7 @@ import pytest
 
 from plimsoll.instruments import AccountId
 from plimsoll.risk.model import WAD
-from tests.scenarios.stage import ALT, CASH, terms, wad
+from tests.scenarios.stage import ALT, CASH, NEVER, terms, wad
 from tests.wallets.conftest import Cast
 from tests.wallets.contracts import OperationFailed, Safe, SmartAccount, explain
 
@@ -59,6 +59,14 @@ def taken(cast: Cast, one: dict[str, Any], signature: bytes, units: int = WAD) -
     """A person takes an order."""
     account, taker = cast.stage.account("taker"), cast.stage.actor("taker")
     return int(cast.stage.house.take(one, signature, account, units, sender=taker).value)
+
+
+def grant_digest(
+    cast: Cast, account: bytes, delegate: Any, granted: dict[str, Any], deadline: int = NEVER
+) -> bytes:
+    house = cast.stage.house.call
+    nonce = house.grantNonce(account)
+    return bytes(house.hashDelegate(account, delegate, granted, nonce, deadline))
 
 
 def size(cast: Cast, account: bytes) -> int:
@@ -116,6 +124,47 @@ class TestMoney:
         assert (name, values["account"]) == ("BelowInitialMargin", account)
         assert stage.cash(account) == wad(10_000)
         assert cast.entry.contract.call.getNonce(cast.smart.address, 0) == nonce + 1
+
+
+class TestPermit2:
+    def test_a_safe_deposits_what_it_signed_for(self, cast: Cast) -> None:
+        """It approves Permit2 once; each deposit carries a SafeMessage of the transfer."""
+        stage, safe = cast.stage, cast.safe
+        permit2, account = cast.permit2, give(cast, safe)
+        safe.execute(stage.dollar, "approve", permit2, 2**256 - 1)
+        transfer = permit2.digest(stage.dollar, DEPOSIT // 2, stage.vault, 3, stage.now)
+        signed = (account, CASH, DEPOSIT // 2, 3, stage.now, safe.sign(transfer))
+        safe.execute(stage.house, "depositPermit2", *signed)
+        assert stage.cash(account) == wad(5_000)
+        with stage.evm.reverts("InvalidNonce"):
+            safe.execute(stage.house, "depositPermit2", *signed)
+        assert stage.dollar.call.balanceOf(safe) == DEPOSIT // 2
+
+    def test_nobody_else_deposits_what_a_safe_signed_for(self, cast: Cast) -> None:
+        """The payer is the caller, whoever signed: the tokens go into no other's account."""
+        stage, safe, stranger = cast.stage, cast.safe, cast.stage.actor("stranger")
+        permit2, account = cast.permit2, give(cast, safe)
+        safe.execute(stage.dollar, "approve", permit2, 2**256 - 1)
+        transfer = permit2.digest(stage.dollar, DEPOSIT, stage.vault, 3, stage.now)
+        signed = (CASH, DEPOSIT, 3, stage.now, safe.sign(transfer))
+        for into in (account, stage.account(stranger)):
+            with stage.evm.reverts("InvalidSignatureLength"):
+                stage.house.depositPermit2(into, *signed, sender=stranger)
+        twin = cast.kit.make(cast.owners, 2, salt=1)
+        with stage.evm.reverts("Error", "GS026"):
+            twin.execute(stage.house, "depositPermit2", account_of(twin), *signed)
+        assert stage.dollar.call.balanceOf(safe) == DEPOSIT
+
+    def test_an_entry_point_s_account_cannot_sign_for_it(self, cast: Cast) -> None:
+        stage, smart = cast.stage, cast.smart
+        permit2, account = cast.permit2, give(cast, smart)
+        smart.execute(stage.dollar, "approve", permit2, 2**256 - 1)
+        signature = permit2.sign(smart.owner, stage.dollar, DEPOSIT, stage.vault, 3, stage.now)
+        with pytest.raises(OperationFailed):
+            smart.execute(
+                stage.house, "depositPermit2", account, CASH, DEPOSIT, 3, stage.now, signature
+            )
+        assert stage.cash(account) == 0
 
 
 class TestTrading:
@@ -219,6 +268,34 @@ class TestDelegates:
         with stage.evm.reverts("NotAuthorised", account, desk.address):
             taken(cast, sell, stage.sign(sell, desk))
 
+    def test_trade_for_a_safe_that_signed(self, cast: Cast) -> None:
+        """Anyone brings the grant; its limits bind."""
+        stage, safe, desk = cast.stage, cast.safe, cast.stage.actor("desk")
+        account = fund(cast, safe)
+        granted = terms(mayBid=False, reduceOnly=True, markets=1 << ALT)
+        stranger = stage.actor("stranger")
+        signature = safe.sign(grant_digest(cast, account, desk, granted))
+        receipt = stage.house.setDelegateBySig(
+            account, desk, granted, NEVER, signature, sender=stranger
+        )
+        (was,) = receipt.events("DelegateSet")
+        assert (was.account, was.owner, was.delegate) == (account, safe.address, desk.address)
+        assert stage.house.call.delegation(account, desk)._asdict() == granted
+        sell = order(cast, account, -3, signer=desk.address)
+        with stage.evm.reverts("NotReducing", orderHash=digest(cast, sell), held=0):
+            taken(cast, sell, stage.sign(sell, desk))
+        safe.execute(stage.house, "take", *offer(cast), account, wad(2))
+        assert taken(cast, sell, stage.sign(sell, desk)) == WAD
+        assert size(cast, account) == WAD
+
+    def test_of_an_entry_point_s_account_come_by_transaction_only(self, cast: Cast) -> None:
+        stage, smart, desk = cast.stage, cast.smart, cast.stage.actor("desk")
+        account, granted = fund(cast, smart), terms()
+        expected = grant_digest(cast, account, desk, granted)
+        signature = stage.sign_grant(account, desk, granted, key=smart.owner)
+        with stage.evm.reverts("InvalidSignature", expected, smart.address):
+            stage.house.setDelegateBySig(account, desk, granted, NEVER, signature)
+
     def test_are_contracts_too(self, cast: Cast) -> None:
         """A Safe signs for a person who lets it."""
         stage, maker = cast.stage, cast.stage.actor("maker")
@@ -243,6 +320,18 @@ class TestChangedOwners:
             taken(cast, sell, before)
         assert taken(cast, sell, cast.safe.sign(digest(cast, sell), [first, third])) == WAD
         assert taken(cast, sell, cast.safe.sign(digest(cast, sell), [new, third])) == WAD
+
+    def test_a_grant_that_old_owners_signed_is_dead(self, cast: Cast) -> None:
+        stage, account, (first, second, third) = cast.stage, fund(cast, cast.safe), cast.owners
+        desk, granted = stage.actor("desk"), terms()
+        expected = grant_digest(cast, account, desk, granted)
+        before = cast.safe.sign(expected, [first, second])
+        cast.safe.replace(second, stage.actor("new owner"))
+        with stage.evm.reverts("InvalidSignature", expected, cast.safe.address):
+            stage.house.setDelegateBySig(account, desk, granted, NEVER, before)
+        after = cast.safe.sign(expected, [first, third])
+        stage.house.setDelegateBySig(account, desk, granted, NEVER, after)
+        assert stage.house.call.delegation(account, desk).expiry == NEVER
 
     def test_a_safe_that_wants_more_owners_wants_more_signatures(self, cast: Cast) -> None:
         stage, account = cast.stage, fund(cast, cast.safe)

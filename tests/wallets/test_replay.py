@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from eth_account.messages import encode_defunct, encode_typed_data
+from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 
+from plimsoll.instruments import AccountId
 from plimsoll.orders import TYPES
 from plimsoll.risk.model import WAD
 from tests.evm import Contract
 from tests.house import ETH as OTHER_ETH
 from tests.house import UNDERLYINGS, House
-from tests.scenarios.stage import ALT, CASH, wad
+from tests.scenarios.stage import ALT, CASH, NEVER, terms, wad
 from tests.wallets.conftest import Cast
 from tests.wallets.contracts import SAFE_MESSAGE, pair
 from tests.wallets.test_owned_by_contracts import (
     account_of,
     digest,
     fund,
+    grant_digest,
     order,
     taken,
 )
 
+GRANTED = terms()
 SECP256K1 = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -31,6 +38,44 @@ def second_house(standing: Cast) -> Contract:
     """Another house on the same chain, with markets of the same numbers."""
     chosen = {u: UNDERLYINGS[u] for u in (0, OTHER_ETH, ALT)}
     return House(underlyings=chosen, assets={}, evm=standing.stage.evm).house
+
+
+@dataclass(frozen=True)
+class Granter:
+    """An owner of an account and how he signs."""
+
+    cast: Cast
+    account: bytes
+    consent: Callable[[bytes], bytes]
+
+    @property
+    def desk(self) -> LocalAccount:
+        return self.cast.stage.actor("desk")
+
+    def sign(self, desk: LocalAccount | None = None) -> bytes:
+        return self.consent(grant_digest(self.cast, self.account, desk or self.desk, GRANTED))
+
+    def bring(self, signature: bytes, desk: LocalAccount | None = None) -> None:
+        house, desk = self.cast.stage.house, desk or self.desk
+        house.setDelegateBySig(self.account, desk, GRANTED, NEVER, signature)
+        assert house.call.delegation(self.account, desk)._asdict() == GRANTED
+
+    def refuses(self, signature: bytes, house: Contract | None = None, **changed: Any) -> None:
+        """With something changed, the signature is of something else."""
+        where = house or self.cast.stage.house
+        values = {
+            "account": self.account,
+            "desk": self.desk,
+            "granted": GRANTED,
+            "deadline": NEVER,
+            **changed,
+        }
+        account, desk, granted, deadline = values.values()
+        nonce = where.call.grantNonce(account)
+        expected = bytes(where.call.hashDelegate(account, desk, granted, nonce, deadline))
+        owner = AccountId.decode(account).owner
+        with self.cast.stage.evm.reverts("InvalidSignature", expected, owner):
+            where.setDelegateBySig(account, desk, granted, deadline, signature)
 
 
 def offer(cast: Cast, who: str = "maker", **fields: Any) -> dict[str, Any]:
@@ -129,6 +174,61 @@ class TestOfAPerson:
         with stage.evm.reverts("OrderEpochPassed", digest(cast, first), 0, 1):
             taken(cast, first, stage.sign(first, "maker"))
         assert taken(cast, other, stage.sign(other, "maker")) == WAD
+
+
+class TestOfAGrant:
+    """Of a person's and of a Safe's: one grant, for one account of one house, once."""
+
+    @pytest.fixture(params=["person", "safe"])
+    def granter(self, cast: Cast, request: pytest.FixtureRequest) -> Granter:
+        if request.param == "safe":
+            return Granter(cast, fund(cast, cast.safe), cast.safe.sign)
+        maker = cast.stage.actor("maker")
+        return Granter(
+            cast,
+            cast.stage.account(maker),
+            lambda one: bytes(maker.unsafe_sign_hash(Hash32(one)).signature),
+        )
+
+    def test_counts_once(self, granter: Granter) -> None:
+        signature = granter.sign()
+        granter.bring(signature)
+        granter.refuses(signature)
+
+    def test_dies_with_any_other_grant(self, cast: Cast, granter: Granter) -> None:
+        """Also with one for somebody else: nobody stays on who was thought replaced."""
+        signature, other = granter.sign(), cast.stage.actor("other desk")
+        granter.bring(granter.sign(other), other)
+        granter.refuses(signature)
+        assert cast.stage.house.call.delegation(granter.account, granter.desk).expiry == 0
+
+    def test_is_for_one_account_of_an_owner(self, granter: Granter) -> None:
+        other = granter.account[:31] + b"\1"
+        granter.refuses(granter.sign(), account=other)
+
+    def test_is_for_one_delegate_and_one_limit(self, cast: Cast, granter: Granter) -> None:
+        signature = granter.sign()
+        granter.refuses(signature, desk=cast.stage.actor("stranger"))
+        for field, value in {
+            "expiry": NEVER + 1,
+            "mayBid": False,
+            "reduceOnly": True,
+            "maxLeverage": 1,
+            "markets": 1,
+        }.items():
+            granter.refuses(signature, granted={**GRANTED, field: value})
+        granter.refuses(signature, deadline=NEVER + 1)
+        granter.bring(signature)
+
+    def test_is_for_one_house(self, second_house: Contract, granter: Granter) -> None:
+        granter.refuses(granter.sign(), house=second_house)
+
+    def test_is_no_order_nor_an_order_a_grant(self, cast: Cast, granter: Granter) -> None:
+        sell = order(cast, granter.account, -3)
+        signer = AccountId.decode(granter.account).owner
+        with cast.stage.evm.reverts("InvalidSignature", digest(cast, sell), signer):
+            taken(cast, sell, granter.sign())
+        granter.refuses(granter.consent(digest(cast, sell)))
 
 
 class TestOfASafe:

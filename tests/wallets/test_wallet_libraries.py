@@ -15,9 +15,10 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
+from plimsoll.delegates import TYPES as GRANT_TYPES
 from plimsoll.orders import TYPES as ORDER_TYPES
 from tests.evm import Contract
-from tests.scenarios.stage import ALT
+from tests.scenarios.stage import ALT, NEVER, terms
 from tests.wallets import vectors
 from tests.wallets.conftest import Cast
 from tests.wallets.contracts import SAFE_MESSAGE
@@ -98,6 +99,14 @@ class TestPublishedVectors:
         found = ledger.call.hashOrder(revived(one))
         assert "0x" + bytes(found).hex() == one["digest"]
 
+    @pytest.mark.parametrize("name", [one for one in NAMES if one.startswith("delegate")])
+    def test_of_delegates_are_the_chain_s(self, ledger: Contract, name: str) -> None:
+        one = PUBLISHED[NAMES.index(name)]
+        message = revived(one)
+        account, delegate, *granted, nonce, deadline = message.values()
+        found = ledger.call.hashDelegate(account, delegate, tuple(granted), nonce, deadline)
+        assert "0x" + bytes(found).hex() == one["digest"]
+
     def test_are_recovered_by_the_chain(self, ledger: Contract) -> None:
         """By the precompile; every signature has the lower s."""
         for one in PUBLISHED:
@@ -155,6 +164,26 @@ def test_any_order_has_one_digest(cast: Cast, library: str) -> None:
         found = "0x" + bytes(stage.house.call.hashOrder(message)).hex()
         assert found == answer["digest"]
         assert answer["signature"] == "0x" + stage.sign(message, key).hex()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("kind", ["person", "safe"])
+def test_what_an_owner_grants_counts(cast: Cast, library: str, kind: str) -> None:
+    stage, desk, granted = cast.stage, cast.stage.actor("desk"), terms(maxLeverage=250)
+    maker = stage.actor("maker")
+    account = fund(cast, cast.safe) if kind == "safe" else stage.account(maker)
+    message = {"account": account, "delegate": desk.address, **granted}
+    message |= {"nonce": stage.house.call.grantNonce(account), "deadline": NEVER}
+    one = job([maker], stage.domain(), GRANT_TYPES, message)
+    if kind == "safe":
+        keys = sorted(cast.owners[1:], key=lambda key: int(key.address, 16))
+        (unsigned,) = ask(library, [one])
+        consent = {"message": bytes.fromhex(unsigned["digest"][2:])}
+        one = job(keys, cast.safe.domain, SAFE_MESSAGE, consent)
+    (answer,) = ask(library, [one])
+    signature = bytes.fromhex(answer["signature"][2:])
+    stage.house.setDelegateBySig(account, desk, granted, NEVER, signature)
+    assert stage.house.call.delegation(account, desk)._asdict() == granted
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -24,6 +24,8 @@ from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from plimsoll.delegates import TYPES as GRANT_TYPES
+from plimsoll.delegates import Delegation, Grant
 from plimsoll.instruments import AccountId, Instrument, Kind
 from plimsoll.orders import TYPES as ORDER_TYPES
 from plimsoll.orders import Leg, Order
@@ -38,19 +40,6 @@ DOMAIN_TYPES = {
     "version": "string",
     "chainId": "uint256",
     "verifyingContract": "address",
-}
-DELEGATE_TYPES = {
-    "Delegate": [
-        {"name": "account", "type": "bytes32"},
-        {"name": "delegate", "type": "address"},
-        {"name": "expiry", "type": "uint256"},
-        {"name": "mayBid", "type": "bool"},
-        {"name": "reduceOnly", "type": "bool"},
-        {"name": "maxLeverage", "type": "uint256"},
-        {"name": "markets", "type": "uint256"},
-        {"name": "nonce", "type": "uint256"},
-        {"name": "deadline", "type": "uint256"},
-    ]
 }
 REPORT_TYPES = {
     "PremiumReport": [
@@ -126,22 +115,15 @@ def orders() -> dict[str, Order]:
     return {"one leg": buy, "two legs, by a delegate": spread, "eight legs": basket}
 
 
-def delegates() -> dict[str, dict[str, Any]]:
-    """A grant with every limit, and one that ends it all."""
-    granted = {
-        "account": AccountId(OWNER.address, 7).encode(),
-        "delegate": DESK.address,
-        "expiry": EXPIRY,
-        "mayBid": True,
-        "reduceOnly": False,
-        "maxLeverage": 350,
-        "markets": 1 << 1 | 1 << 2 | 1 << 255,
-        "nonce": 12,
-        "deadline": EXPIRY - 86_400,
+def grants() -> dict[str, Grant]:
+    """One with every limit, and one that ends it all."""
+    account, deadline = AccountId(OWNER.address, 7), EXPIRY - 86_400
+    limits = Delegation.build(EXPIRY, may_bid=True, max_leverage="3.5", markets=(1, 2, 255))
+    nothing = Delegation.build(0, reduce_only=True)
+    return {
+        "with limits": Grant(account, DESK.address, limits, 12, deadline),
+        "that ends": Grant(account, DESK.address, nothing, 13, deadline),
     }
-    nothing = dict.fromkeys(("expiry", "maxLeverage", "markets"), 0)
-    ended = {**granted, **nothing, "mayBid": False, "reduceOnly": True, "nonce": 13}
-    return {"with limits": granted, "that ends": ended}
 
 
 def reports() -> dict[str, dict[str, Any]]:
@@ -204,8 +186,8 @@ def vectors() -> list[dict[str, Any]]:
         for name, one in orders().items()
     ]
     found += [
-        vector(f"delegate {name}", [OWNER], LEDGER_DOMAIN, DELEGATE_TYPES, message)
-        for name, message in delegates().items()
+        vector(f"delegate {name}", [OWNER], LEDGER_DOMAIN, GRANT_TYPES, one.message())
+        for name, one in grants().items()
     ]
     found += [
         vector(f"premium report {name}", [REPORTER], REPORTS_DOMAIN, REPORT_TYPES, message)
