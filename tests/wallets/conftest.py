@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 from eth_account.signers.local import LocalAccount
+from web3 import Web3
 
 from plimsoll.lab import components
+from plimsoll.lab.node import Child, anvil_binary, free_port
+from tests.evm import CHAIN_ID, START_TIME
+from tests.node import Node
 from tests.scenarios.stage import Stage
 from tests.wallets.contracts import EntryPoint, Permit2, Safe, SafeKit, SmartAccount
 
@@ -48,3 +55,17 @@ def cast(standing: Cast) -> Iterator[Cast]:
         yield standing
     standing.safe.owners, standing.safe.threshold = owners, 2
     standing.smart.owner = key
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A real node, with the rules of Prague."""
+    port = free_port()
+    options = ("--hardfork", "prague", "--silent", "--timestamp", str(START_TIME))
+    command = [str(anvil_binary()), "--port", str(port), "--chain-id", str(CHAIN_ID), *options]
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with Child(command, os.environ, **streams) as child:
+        w3 = Web3(Web3.HTTPProvider(f"http://127.0.0.1:{port}"))
+        while not w3.is_connected():
+            child.check()
+        yield Node(SimpleNamespace(web3=w3))

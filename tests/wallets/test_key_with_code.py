@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,14 +12,15 @@ from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
+from plimsoll.delegates import TYPES as GRANT_TYPES
 from plimsoll.lab import components
-from plimsoll.lab.node import Child, anvil_binary, free_port
 from plimsoll.orders import TYPES
 from plimsoll.risk.ledger import CASH
 from plimsoll.risk.model import WAD, perpetual
-from tests.evm import CHAIN_ID, START_TIME, Contract
+from tests.evm import CHAIN_ID, Contract
 from tests.house import DOLLAR, ETH, PEG, RICH, UNDERLYINGS, House, encode
 from tests.node import Node
+from tests.scenarios.stage import NEVER
 
 # Returns the magic value of ERC-1271 to whoever asks: PUSH4, shifted to the left, returned.
 SAYS_YES = "6d631626ba7e60e01b5f5260205ff35f52600e6012f3"
@@ -90,9 +88,19 @@ class Delegating:
         }
 
     def sign(self, order: dict[str, Any], key: LocalAccount) -> bytes:
+        signable = encode_typed_data(self.domain(), TYPES, order)
+        return bytes(key.sign_message(signable).signature)
+
+    def grant(self, delegate: LocalAccount, granted: Mapping[str, Any]) -> bytes:
+        """The owner's signature for a delegate."""
+        message = {"account": self.account, "delegate": delegate.address, **granted}
+        message |= {"nonce": self.house.house.call.grantNonce(self.account), "deadline": NEVER}
+        signable = encode_typed_data(self.domain(), GRANT_TYPES, message)
+        return bytes(self.key.sign_message(signable).signature)
+
+    def domain(self) -> dict[str, Any]:
         names = ("name", "version", "chainId", "verifyingContract")
-        domain = dict(zip(names, self.house.house.call.eip712Domain()[1:5], strict=True))
-        return bytes(key.sign_message(encode_typed_data(domain, TYPES, order)).signature)
+        return dict(zip(names, self.house.house.call.eip712Domain()[1:5], strict=True))
 
     def take(self, order: dict[str, Any], signature: bytes) -> int:
         taker, account = self.house.owner("taker"), encode(self.house.account("taker"))
@@ -102,19 +110,6 @@ class Delegating:
         """Whether what the key signs is filled."""
         order = self.order()
         return self.take(order, self.sign(order, self.key)) == WAD
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    port = free_port()
-    options = ("--hardfork", "prague", "--silent", "--timestamp", str(START_TIME))
-    command = [str(anvil_binary()), "--port", str(port), "--chain-id", str(CHAIN_ID), *options]
-    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with Child(command, os.environ, **streams) as child:
-        w3 = Web3(Web3.HTTPProvider(f"http://127.0.0.1:{port}"))
-        while not w3.is_connected():
-            child.check()
-        yield Node(SimpleNamespace(web3=w3))
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,12 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 
+from plimsoll import abi
 from plimsoll.delegates import TYPES as GRANT_TYPES
+from plimsoll.instruments import AccountId
 from plimsoll.orders import TYPES as ORDER_TYPES
+from plimsoll.risk.model import WAD
+from tests.artifacts import Entry
 from tests.evm import Contract
 from tests.scenarios.stage import ALT, NEVER, terms
 from tests.wallets import vectors
@@ -33,9 +37,10 @@ RANDOM_ORDERS = 60
 
 
 def ask(library: str, jobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Has a wallet library sign; one process for all of the jobs."""
+    """Has a wallet library sign and encode; one process for all of the jobs."""
     command = ["node", str(HERE / f"{library}.mjs")]
-    text = json.dumps([{name: job[name] for name in ("privateKeys", "typedData")} for job in jobs])
+    known = ("privateKeys", "typedData", "entry", "args")
+    text = json.dumps([{name: job[name] for name in known if name in job} for job in jobs])
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -207,3 +212,40 @@ def test_what_a_safe_s_owners_sign_is_filled(cast: Cast, library: str) -> None:
     assert answer["digest"] == "0x" + bytes(expected).hex()
     assert bytes.fromhex(answer["signature"][2:]) == cast.safe.sign(digest(cast, sell), keys)
     taken(cast, sell, bytes.fromhex(answer["signature"][2:]))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_wheel_s_abi_encodes_the_same_calls(library: str) -> None:
+    """With structs as objects, as applications write them."""
+    owner = vectors.OWNER.address
+    account, bid_for = AccountId(owner, 7).encode(), AccountId(vectors.DESK.address).encode()
+    message = vectors.orders()["two legs, by a delegate"].message()
+    granted = vectors.grants()["with limits"].delegation.message()
+    bid = {
+        "account": account,
+        "bidder": bid_for,
+        "fraction": WAD // 4,
+        "maxPrice": -(10**20),
+        "deadline": vectors.EXPIRY,
+        "version": 3,
+    }
+    calls: dict[str, tuple[Any, ...]] = {
+        "deposit": (account, 0, 10**9),
+        "depositPermit2": (account, 1, 10**18, 2**255, vectors.EXPIRY, bytes(65)),
+        "withdraw": (account, 65_535, 2**256 - 1, owner),
+        "transfer": (account, bid_for, 2, 1),
+        "setDelegate": (account, owner, granted),
+        "setDelegateBySig": (account, owner, granted, vectors.EXPIRY, b"\1" * 130),
+        "take": (message, b"\2" * 65, account, WAD),
+        "trade": (message, b"\2" * 65, message, b"", WAD),
+        "cancel": (message,),
+        "raiseEpoch": (account,),
+        "bid": (bid,),
+        "multicall": ([b"\1\2", b""],),
+    }
+    entries = {one["name"]: one for one in abi.load("ClearingHouse") if one["type"] == "function"}
+    jobs = [
+        {"entry": entries[name], "args": vectors.plain(list(args))} for name, args in calls.items()
+    ]
+    for (name, args), answer in zip(calls.items(), ask(library, jobs), strict=True):
+        assert answer["data"] == "0x" + Entry(entries[name]).encode(args).hex(), name
