@@ -2,9 +2,10 @@
 pragma solidity 0.8.30;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
-import {IHaircutRegistry, Kind, Parameter} from "../interfaces/IHaircutRegistry.sol";
+import {Funding, IHaircutRegistry, Kind, Parameter} from "../interfaces/IHaircutRegistry.sol";
 import {OracleAdapter} from "./OracleAdapter.sol";
 import {UNITS_LIMIT, WAD} from "./libraries/Constants.sol";
+import {Fundings, VALIDITY} from "./libraries/Fundings.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params, RAMP} from "./libraries/Params.sol";
@@ -54,8 +55,7 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     /// @dev By `_key`: the word at the start of a ramp (198 bits at most) | its start (58 bits), seconds.
     mapping(uint256 key => uint256) internal _ramps;
     mapping(uint256 key => Submission) internal _submissions;
-    /// @dev Per underlying, lowest first: time of the checkpoint 32 | rate from then on 96 | index up to then 128;
-    /// index and rate signed, dollars per unit (and hour) with 18 decimals.
+    /// @dev Per underlying: `Fundings`.
     uint256[256] internal _fundings;
     address internal _clearingHouse;
     bool internal _isSealed;
@@ -78,6 +78,15 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
         result.target = _target(kind, id);
         (result.current, result.rampEnd) = _current(kind, id, result.target);
         (result.submitted, result.readyAt) = (submission.value, submission.readyAt);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function funding(uint16 underlying) external view returns (Funding memory result) {
+        uint256 word = _fundings[_requireKnown(underlying)];
+        result.index = Fundings.indexAt(word, block.timestamp);
+        result.since = Fundings.time(word);
+        result.observedAt = Fundings.observedAt(word);
+        if (block.timestamp - result.since < VALIDITY) result.rate = Fundings.rate(word);
     }
 
     /// @inheritdoc IHaircutRegistry
@@ -111,7 +120,6 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
         if (kind == Kind.UNDERLYING) return _governed[id] >> Params.SOURCE_BITS;
         if (kind == Kind.SOURCE) return _governed[id] & SOURCE_MASK;
         if (kind == Kind.ASSET) return _assets[id] & ASSET_MASK;
-        if (kind == Kind.FUNDING) return uint256(_fundingRate(_fundings[id]));
         return _words[_key(kind, id)];
     }
 
@@ -163,16 +171,7 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
         assembly ("memory-safe") {
             word := sload(add(_fundings.slot, underlying))
         }
-        // 96 bits of rate times 32 of time, beside an index of 128: no overflow.
-        unchecked {
-            int256 elapsed = int256(block.timestamp - (word & 0xffffffff));
-            return (int256(word) >> 128) + PriceMath.floorDiv(_fundingRate(word) * elapsed, 3_600);
-        }
-    }
-
-    function _fundingRate(uint256 word) private pure returns (int256) {
-        // Bits 32 to 127, sign-extended by the arithmetic shift.
-        return int256(word << 128) >> 160;
+        return Fundings.indexAt(word, block.timestamp);
     }
 
     /// @inheritdoc OracleAdapter

@@ -5,6 +5,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {CollateralTerms, CollateralValue, Kind} from "../interfaces/IHaircutRegistry.sol";
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
+import {PremiumReport} from "../interfaces/IReportOracle.sol";
 import {
     Holding,
     Instrument,
@@ -190,6 +191,11 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
     }
 
     /// @inheritdoc IParameterModule
+    function startFunding(uint16, int112) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
     function wire(address) external {
         Modules.run(PARAMETER_MODULE);
     }
@@ -211,6 +217,11 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
 
     /// @inheritdoc IParameterModule
     function revoke(Kind, uint16) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
+    /// @inheritdoc IParameterModule
+    function reportPremium(uint16, PremiumReport[] calldata, bytes[] calldata) external {
         Modules.run(PARAMETER_MODULE);
     }
 
@@ -333,8 +344,8 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         uint256 underlying = instrument.underlying();
         Row row = _rowOf(book, underlying);
         int256 size = position.size();
-        // |size| <= 2^103 and price < 2^94, so notional < 2^138; the funding index has 128 bits, so 255 positions keep
-        // sums of size * index below 2^239; closing has 10 bits.
+        // |size| <= 2^103 and price < 2^94, so notional < 2^138; the funding index has 113 bits, so 255 positions keep
+        // sums of size * index below 2^224; closing has 10 bits.
         unchecked {
             book.cash += position.quote();
             book.funding += size * _fundingIndex(underlying);

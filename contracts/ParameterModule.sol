@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Kind} from "../interfaces/IHaircutRegistry.sol";
 import {SourceKind} from "../interfaces/IOracleAdapter.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
+import {IReportOracle, PremiumReport} from "../interfaces/IReportOracle.sol";
 import {PriceStatus} from "../interfaces/Types.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
-import {BPS, WAD} from "./libraries/Constants.sol";
+import {WAD} from "./libraries/Constants.sol";
+import {Fundings} from "./libraries/Fundings.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {ParameterRules} from "./libraries/ParameterRules.sol";
 import {Params} from "./libraries/Params.sol";
@@ -19,9 +22,7 @@ import {Sources} from "./libraries/Sources.sol";
 /// storage is never read.
 contract ParameterModule is IParameterModule, HaircutRegistry {
     using Observations for uint256;
-
-    /// @dev Funding an hour is at most this share of the price, bps.
-    uint256 private constant MAX_FUNDING = 100;
+    using SafeCast for uint256;
 
     constructor(address manager) HaircutRegistry(manager) {}
 
@@ -32,6 +33,14 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 old = _target(kind, id);
         _write(kind, id, value, false);
         emit ParameterAccepted(kind, id, old, value);
+    }
+
+    /// @inheritdoc IParameterModule
+    function startFunding(uint16 underlying, int112 index) external restricted {
+        if (_isSealed) revert AlreadySealed();
+        uint256 known = _requireKnown(underlying);
+        _fundings[known] = Fundings.pack({time_: block.timestamp, rate_: 0, lag: 0, index_: index});
+        emit FundingSet(underlying, 0, 0, index, block.timestamp);
     }
 
     /// @inheritdoc IParameterModule
@@ -86,11 +95,26 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         emit ParameterRevoked(kind, id, submission.value);
     }
 
+    /// @inheritdoc IParameterModule
+    function reportPremium(uint16 underlying, PremiumReport[] calldata reports, bytes[] calldata signatures) external {
+        uint256 last = _observed[_requireKnown(underlying)].last();
+        IReportOracle oracle = IReportOracle(address(uint160(_words[_key(Kind.REPORTS, 0)])));
+        if (address(oracle) == address(0)) revert ReportOracleMissing();
+        (int256 premium, uint256 observedAt_) = oracle.verifyPremium(underlying, reports, signatures);
+        uint256 before = Fundings.observedAt(_fundings[underlying]);
+        if (observedAt_ <= before) revert ReportNotNewer(underlying, observedAt_, before);
+        int256 rate = Fundings.rateOf(premium, Params.fundingCap(_words[_key(Kind.FUNDING, underlying)]), last);
+        // At less than 2^88 an hour an index needs 2^23 hours, 957 years, to leave its 112 bits.
+        int256 index = _fundingIndex(underlying);
+        uint16 lag = (block.timestamp - observedAt_).toUint16();
+        _fundings[underlying] = Fundings.pack(block.timestamp, rate, lag, index);
+        emit FundingSet(underlying, premium, rate, index, observedAt_);
+    }
+
     /// @dev Reverts unless the word is well formed and everything it refers to exists.
     function _requireValid(Kind kind, uint16 id, uint256 value) private view {
         ParameterRules.requireValid(kind, id, value);
-        if (kind == Kind.FUNDING) _requireFunding(id, int256(value));
-        else if (kind == Kind.TOKEN) _requireToken(id, value);
+        if (kind == Kind.TOKEN) _requireToken(id, value);
         else if (kind == Kind.RATE_SOURCE || kind == Kind.RATE_MARKET) _assetWord(id);
     }
 
@@ -105,14 +129,6 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         if (reported != word >> 176) revert DecimalsMismatch(address(uint160(word)), word >> 176, reported);
     }
 
-    function _requireFunding(uint16 id, int256 rate) private view {
-        uint256 last = _observed[_requireKnown(id)].last();
-        // Prices have 94 bits; a rate within the bound has 88 and fits its place of 96.
-        if (PriceMath.abs(rate) > last * MAX_FUNDING / BPS) {
-            revert ParameterOutOfBounds(Kind.FUNDING, id, 0, PriceMath.abs(rate));
-        }
-    }
-
     function _enforce(Kind kind, uint16 id, uint256 old, uint256 value) private {
         // Also when a tightening overtakes what waits: an emergency is not undone by an older proposal.
         delete _submissions[_key(kind, id)];
@@ -124,7 +140,6 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         if (kind == Kind.GLOBAL) return _writeGlobal(value, ramps);
         if (kind == Kind.UNDERLYING) return _writeUnderlying(id, value, ramps);
         if (kind == Kind.ASSET) return _writeAsset(id, value, ramps);
-        if (kind == Kind.FUNDING) return _writeFunding(id, int256(value));
         if (kind == Kind.SOURCE) return _writeSource(id, value);
         if (kind == Kind.FROZEN_PRICE) return _writeFrozen(id, value);
         uint256 key = _key(kind, id);
@@ -141,7 +156,7 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         else if (kind == Kind.SEQUENCER) _writeSequencer(value);
         else if (kind == Kind.VOLATILITY) _requireRounds(id);
         else if (kind == Kind.REPORTS && value != 0) _requireCode(address(uint160(value)));
-        else if (kind == Kind.SYMBOL) _requireKnown(id);
+        else if (kind == Kind.FUNDING || kind == Kind.SYMBOL) _requireKnown(id);
     }
 
     function _writeGlobal(uint256 value, bool ramps) private {
@@ -182,12 +197,6 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         bool waits = _submissions[_key(Kind.RATE_SOURCE, id)].readyAt != 0
             || _submissions[_key(Kind.RATE_MARKET, id)].readyAt != 0;
         if (waits) revert RateSourceMissing(id);
-    }
-
-    function _writeFunding(uint16 id, int256 rate) private {
-        // A rate has 88 bits: at 2^88 dollars an hour an index needs 2^39 hours to leave its 128. A time has 32.
-        uint256 rateBits = (uint256(rate) & ((1 << 96) - 1)) << 32;
-        _fundings[id] = (uint256(_fundingIndex(id)) << 128) | rateBits | block.timestamp;
     }
 
     function _writeSource(uint16 id, uint256 value) private {

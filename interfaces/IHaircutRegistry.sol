@@ -11,7 +11,7 @@ enum Kind {
     ASSET,
     /// Id = underlying. Fees, open-interest cap, stress jump of its perpetual.
     MARKET,
-    /// Id = underlying. Funding of its perpetual in dollars per unit and hour, signed.
+    /// Id = underlying. The most that the funding of its perpetual may be.
     FUNDING,
     /// Id = underlying. The primary price source.
     SOURCE,
@@ -86,6 +86,18 @@ struct CollateralTerms {
     uint256 crowd;
 }
 
+/// @notice The funding of a perpetual now. docs/ledger.md, section 2.
+struct Funding {
+    /// Cumulative funding, dollars per unit with 18 decimals, signed: what a long has paid and a short received.
+    int256 index;
+    /// By how much the index moves, dollars per unit and hour with 18 decimals, signed; zero without a recent report.
+    int256 rate;
+    /// When the reporters saw the premium, seconds; zero before the first report.
+    uint256 observedAt;
+    /// Since when the rate stands, seconds.
+    uint256 since;
+}
+
 /// @title Every risk parameter, packed so that bigger is tighter
 /// @dev How they change is `IParameterModule`.
 interface IHaircutRegistry {
@@ -104,6 +116,8 @@ interface IHaircutRegistry {
     function EXPIRY() external view returns (uint256);
     function isSealed() external view returns (bool);
     function parameter(Kind kind, uint16 id) external view returns (Parameter memory);
+    /// @notice The funding of an underlying's perpetual now; reverts with `UnknownUnderlying` if it has no source.
+    function funding(uint16 underlying) external view returns (Funding memory);
 
     /// @notice Checks the caps of an asset for a deposit and moves its crowd rate one step. Only the ClearingHouse.
     /// @param asset Must have a token and risk parameters, else `UnknownAsset`.

@@ -2,14 +2,17 @@
 pragma solidity ^0.8.28;
 
 import {Kind} from "./IHaircutRegistry.sol";
+import {PremiumReport} from "./IReportOracle.sol";
 
-/// @title Changes of parameters: bounds, delays, steps and ramps
+/// @title What changes in the engine beside prices: parameters by bounds, delays, steps and ramps; funding by reports
 interface IParameterModule {
     event ParameterSubmitted(Kind indexed kind, uint16 indexed id, uint256 value, uint256 readyAt);
     event ParameterAccepted(Kind indexed kind, uint16 indexed id, uint256 oldValue, uint256 newValue);
     event ParameterRevoked(Kind indexed kind, uint16 indexed id, uint256 value);
     event Wired(address clearingHouse);
     event Sealed();
+    /// From now on the index moves by `rate` dollars per unit and hour, 18 decimals, for at most two hours.
+    event FundingSet(uint16 indexed underlying, int256 premium, int256 rate, int256 index, uint256 observedAt);
 
     /// The word breaks a bound; `field` counts from the lowest field of the layout.
     error ParameterOutOfBounds(Kind kind, uint16 id, uint256 field, uint256 value);
@@ -30,9 +33,16 @@ interface IParameterModule {
     error RateSourceMissing(uint16 asset);
     /// Volatility is measured on the rounds of a Chainlink source, and the underlying has none.
     error RoundsMissing(uint16 underlying);
+    /// No ReportOracle is named.
+    error ReportOracleMissing();
+    /// A batch is taken only when its oldest report is newer than that of the last batch.
+    error ReportNotNewer(uint16 underlying, uint256 observedAt, uint256 before);
 
     /// @notice Sets a parameter at once. Only before `seal`, only by the governor. Bounds hold as ever.
     function setUp(Kind kind, uint16 id, uint256 value) external;
+    /// @notice Has the funding index of an underlying start elsewhere than at zero: at that of the engine which this
+    /// one shall replace. Only before `seal`, only by the governor; ends what was reported before.
+    function startFunding(uint16 underlying, int112 index) external;
     /// @notice Names the ClearingHouse. Once, before `seal`.
     function wire(address clearingHouse) external;
     /// @notice Ends the time of set-up for good. Every delay binds everybody from here.
@@ -46,4 +56,10 @@ interface IParameterModule {
     function accept(Kind kind, uint16 id) external;
     /// @notice Withdraws a submitted word. Governor or guardian.
     function revoke(Kind kind, uint16 id) external;
+
+    /// @notice Sets the rate of funding of an underlying's perpetual from signed reports of its premium. Anyone may
+    /// call; reverts as `IReportOracle.verifyPremium` does, and with `ReportNotNewer`.
+    /// @dev The rate is an eighth of the premium an hour, within the cap, at the last observed price; it stands for two
+    /// hours, and a cap or ReportOracle that changes meanwhile leaves it.
+    function reportPremium(uint16 underlying, PremiumReport[] calldata reports, bytes[] calldata signatures) external;
 }

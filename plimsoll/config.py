@@ -57,7 +57,9 @@ HourlyDollars = Annotated[
 ]
 PriceWad = Annotated[int, BeforeValidator(q.read_price), PlainSerializer(q.write_price)]
 RateWad = Annotated[int, BeforeValidator(q.read_rate), PlainSerializer(q.write_rate)]
-FundingWad = Annotated[int, BeforeValidator(q.read_funding), PlainSerializer(q.write_funding)]
+HourlyMillionths = Annotated[
+    int, BeforeValidator(q.read_hourly_millionths), PlainSerializer(q.write_hourly_millionths)
+]
 Seconds = Annotated[int, BeforeValidator(q.read_duration), PlainSerializer(q.write_duration)]
 States = Annotated[int, BeforeValidator(q.read_states), PlainSerializer(q.write_states)]
 Concentration = Annotated[
@@ -219,7 +221,7 @@ class Perpetual(_Strict):
     maker_fee: Millionths = Field(ge=0, lt=1 << 14)
     open_interest_cap: Dollars = Field(ge=0, lt=1 << 40)
     stress_jump: Bps = Field(ge=0, le=10_000)
-    funding: FundingWad = 0
+    funding_cap: HourlyMillionths = Field(0, ge=0, le=10_000)
     closed: bool = False
 
 

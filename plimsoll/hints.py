@@ -128,6 +128,26 @@ HINTS: dict[str, str] = {
     "CapExceeded": "deposit less: the asset's cap is in sight",
     "GrowthExceeded": "deposit less, or after an hour: the asset grows faster than its limit",
     "HoldingTooLarge": "split the deposit over sub-accounts",
+    # Reports of premiums.
+    "ReportOracleMissing": "propose a ReportOracle first: until it is accepted nothing is reported",
+    "ReportNotNewer": "gather reports that were all observed after `before`",
+    "LengthMismatch": "give one signature for each report",
+    "QuorumMissed": "gather reports of at least `quorum` reporters",
+    "WrongUnderlying": "leave out the report at `place`: it is on another underlying",
+    "ReportFromFuture": "wait until the chain's clock has reached `observedAt`",
+    "ReportTooOld": "ask the reporter at `place` again: a report counts for ten minutes",
+    "ReportsDisordered": "sort the reports by premium, the least first",
+    "UnknownSigner": (
+        "leave out the report at `place`: no living reporter of this ReportOracle signed it"
+    ),
+    "SameReporter": "give one report of each reporter",
+    "ReportsDisagree": "leave out the report that stands apart, or ask the reporters again",
+    "PremiumTooLarge": "nothing to do: no funding is set on a premium that large",
+    "NotAReporter": "name a living reporter",
+    "InvalidReporter": "name each reporter once, and none with the zero address",
+    "TooManyReporters": "name at most 64 reporters",
+    "InvalidQuorum": "ask for more than half of the reporters, and no more than there are",
+    "InvalidTerms": "keep agreement and largest premium at most 1e18, and the latter above zero",
     # Libraries.
     "AccessManagedUnauthorized": "act with a role that the AccessManager lets call this function",
     "AccessManagedRequiredDelay": (

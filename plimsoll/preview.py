@@ -59,7 +59,7 @@ MARGIN_KINDS = (Kind.GLOBAL, Kind.UNDERLYING, Kind.ASSET, Kind.FROZEN_PRICE)
 """Kinds whose words move margins. A new source moves a price, which is not the word's doing."""
 _EFFECTS = {
     Kind.MARKET: "fees, cap and stress jump bind the next trade; nothing that is held changes",
-    Kind.FUNDING: "funding runs at the new terms; what has accrued stays",
+    Kind.FUNDING: "the next report is bound by the new cap; the rate in force stands",
     Kind.SOURCE: "the price is read there; it must be within 2 % of the last one",
     Kind.SECOND_SOURCE: "the next observation confirms the price there",
     Kind.PYTH_ID: "the price is read there; it must be within 2 % of the last one",

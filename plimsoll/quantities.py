@@ -15,12 +15,11 @@ HOUR = 3600
 _SECONDS = {"s": 1, "min": 60, "h": HOUR, "day": 24 * HOUR, "days": 24 * HOUR}
 _NUMBER = r"(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?"
 _PERCENT = re.compile(_NUMBER + r" %")
+_HOURLY = re.compile(_NUMBER + r" % an hour")
 _YEARLY = re.compile(_NUMBER + r" % a year")
 _DOLLARS = re.compile(r"(-?)\$" + _NUMBER)
 _HOURLY_DOLLARS = re.compile(r"(-?)\$" + _NUMBER + r" per hour")
 _HOURLY_TOKENS = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+) tokens an hour")
-_HOURLY = re.compile(_NUMBER + r" % an hour")
-_FUNDING = re.compile(r"(-?)\$" + _NUMBER + r" per unit and hour")
 _DURATION = re.compile(r"(\d+) (s|min|h|days?)")
 _STATES = re.compile(_NUMBER + r" states")
 _RATE = re.compile(_NUMBER + r" per token")
@@ -131,15 +130,6 @@ def read_price(text: object) -> int:
 
 def write_price(wad: int) -> str:
     return f"${_plain(from_wad(wad))}"
-
-
-def read_funding(text: object) -> int:
-    """ "-$0.1 per unit and hour" with 18 decimals, signed."""
-    return _exact(_dollars(text, _FUNDING, '"-$0.1 per unit and hour"'), WAD_DECIMALS, text)
-
-
-def write_funding(wad: int) -> str:
-    return f"{'-' if wad < 0 else ''}${_plain(from_wad(abs(wad)))} per unit and hour"
 
 
 def read_duration(text: object) -> int:

@@ -86,7 +86,7 @@ def events_page(types: dict[str, dict[str, Any]], version: int) -> str:
         "## Events",
         "",
     ]
-    emitters = {"ClearingHouse": "the ClearingHouse", "MarginEngine": "the MarginEngine"}
+    emitters = {name: f"the {name}" for name in ("ClearingHouse", "MarginEngine", "ReportOracle")}
     for contract, title in emitters.items():
         lines += [f"### From {title}", ""]
         entries = [entry for entry in types[contract]["abi"] if entry["type"] == "event"]

@@ -9,33 +9,50 @@ what the chain answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from plimsoll.reports import Batch, PremiumReport, report_domain
 from plimsoll.risk import model, oracle, params
 from plimsoll.risk.model import WAD, AssetState, Inputs, PriceStatus, UnderlyingState
-from plimsoll.risk.oracle import Answer, PriceObservation, RateObservation, RateTerms, Reading
+from plimsoll.risk.oracle import (
+    Answer,
+    Funding,
+    PriceObservation,
+    RateObservation,
+    RateTerms,
+    Reading,
+)
 from plimsoll.risk.params import (
     AssetParams,
+    FundingParams,
     GlobalParams,
     Kind,
     MarketParams,
     RateKind,
     RateMarketParams,
     RateSourceParams,
+    ReportsParams,
     SecondSourceParams,
     SequencerParams,
     SourceParams,
     TokenParams,
     UnderlyingParams,
 )
-from tests.evm import Contract, Evm, Reverted
+from plimsoll.units import from_wad
+from tests.evm import CHAIN_ID, Contract, Evm, Reverted, actor
 
 ROOT = Path(__file__).parents[1]
+REPORTERS = ("first reporter", "second reporter", "third reporter")
+QUORUM = 2
+AGREEMENT = WAD // 100
+MAX_PREMIUM = WAD // 10
+LARGEST_FUNDING_CAP = 10_000
+"""Millionths of the price an hour: the bound of the registry, one per cent."""
 GROWTH_CAP = 1_000
 DISCOUNT_BOUND = 300
 
@@ -103,9 +120,8 @@ class Underlying:
     seen: PriceObservation
     second_feed: Feed | None = None
     second: SecondSourceParams | None = None
-    funding_index: int = 0
-    funding_rate: int = 0
-    funding_time: int = 0
+    funding: Funding = field(default_factory=Funding)
+    funding_cap: int = 0
     market: MarketParams | None = None
 
     def params(self) -> UnderlyingParams:
@@ -116,8 +132,7 @@ class Underlying:
         return replace(self, feed=replace(self.feed), second_feed=second, risk=replace(self.risk))
 
     def funding_at(self, now: int) -> int:
-        elapsed = now - self.funding_time
-        return oracle.funding_index(self.funding_index, self.funding_rate, elapsed)
+        return self.funding.index_at(now)
 
 
 @dataclass
@@ -159,6 +174,15 @@ class Market:
         self.sequencer_grace = 0
         self.sealed = False
         self.set_parameter(Kind.GLOBAL, 0, (factors or GlobalParams()).word)
+        self.reports = self._appoint_reporters()
+
+    def _appoint_reporters(self) -> Contract:
+        addresses = [actor(name).address for name in REPORTERS]
+        reports = self.evm.deploy(
+            "ReportOracle", self.manager.address, addresses, QUORUM, AGREEMENT, MAX_PREMIUM
+        )
+        self.engine.setUp(Kind.REPORTS, 0, ReportsParams(number(reports)).word)
+        return reports
 
     @property
     def now(self) -> int:
@@ -181,6 +205,7 @@ class Market:
         decimals: int = 18,
         market: MarketParams | None = None,
         second: int | None = None,
+        funding_cap: int = LARGEST_FUNDING_CAP,
     ) -> Underlying:
         """Configures an underlying whose first observation is `price`; `second` is the deviation of
         a second source."""
@@ -190,10 +215,11 @@ class Market:
         )
         wad = oracle.to_wad_down(price, decimals)
         self.underlyings[u] = Underlying(
-            feed, source, Ramp(0), PriceObservation(wad, wad, self.now), funding_time=self.now
+            feed, source, Ramp(0), PriceObservation(wad, wad, self.now)
         )
         self.engine.setUp(Kind.SOURCE, u, source.word)
         self.set_parameter(Kind.UNDERLYING, u, risk.word)
+        self.set_funding_cap(u, funding_cap)
         if second is not None:
             self._add_second(u, price, decimals, max_age, second)
         if market is not None:
@@ -295,18 +321,34 @@ class Market:
             self.engine.accept(kind, id_)
         ramp.start, ramp.target, ramp.begun = ramp.current(kind, self.now), word, self.now
 
+    def set_funding_cap(self, u: int, cap: int) -> None:
+        """Millionths of the price an hour; before the seal."""
+        self.engine.setUp(Kind.FUNDING, u, FundingParams(cap).word)
+        self.underlyings[u].funding_cap = cap
+
     def set_funding(self, u: int, rate: int) -> None:
-        """Dollars per unit and hour; checkpoints the index."""
+        """Has the reporters report the premium that asks for so many dollars per unit and hour, or
+        next to it: a premium has 18 decimals. Once a second at most."""
+        self.report_premium(u, oracle.premium_of(rate, self.underlyings[u].seen.last))
+
+    def report_premium(self, u: int, premium: int, *, age: int = 0) -> None:
+        """Hands in a batch of which the median is `premium`, 18 decimals, and `age` seconds old."""
+        batch = self.signed_reports(u, [premium, premium + AGREEMENT], self.now - age)
+        self.engine.reportPremium(*batch)
         underlying = self.underlyings[u]
-        word = params.encode_funding(rate)
-        if self.sealed:
-            self.engine.submit(Kind.FUNDING, u, word)
-            self.warp(params.DELAY)
-            self.engine.accept(Kind.FUNDING, u)
-        else:
-            self.engine.setUp(Kind.FUNDING, u, word)
-        underlying.funding_index = underlying.funding_at(self.now)
-        underlying.funding_rate, underlying.funding_time = rate, self.now
+        rate = oracle.funding_rate(premium, underlying.funding_cap, underlying.seen.last)
+        underlying.funding = underlying.funding.after(rate, self.now - age, self.now)
+
+    def signed_reports(
+        self, u: int, premiums: Sequence[int], observed_at: int
+    ) -> tuple[int, list[dict[str, Any]], list[bytes]]:
+        """What `reportPremium` takes, each premium by another reporter."""
+        domain = report_domain(CHAIN_ID, self.reports.address)
+        signed = [
+            PremiumReport(u, from_wad(premium), observed_at).sign(actor(name), domain)
+            for name, premium in zip(REPORTERS, premiums, strict=False)
+        ]
+        return Batch(u, tuple(signed)).arguments()
 
     def freeze(self, u: int, price: int) -> None:
         """Freezes the price of a feed that has been broken for long; before the seal."""

@@ -20,6 +20,7 @@ library ParameterRules {
 
     uint256 private constant GLOBAL_WIDTHS = 0x0e_10_20_20_10_0e_10;
     uint256 private constant MARKET_WIDTHS = 0x01_0e_28_0e_0e;
+    uint256 private constant FUNDING_WIDTHS = 0x0e;
     uint256 private constant SOURCE_WIDTHS = 0x07_07_11_05_02_a0;
     uint256 private constant SECOND_WIDTHS = 0x0c_07_07_11_05_02_a0;
     uint256 private constant TOKEN_WIDTHS = 0x08_10_a0;
@@ -48,8 +49,8 @@ library ParameterRules {
     /// bounds, nothing lies above the last field, and fields that belong together fit each other.
     function requireValid(Kind kind, uint16 id, uint256 word) internal pure {
         if (id > _lastId(kind)) revert IParameterModule.ParameterOutOfBounds(kind, id, type(uint256).max, id);
-        // Signed, or any word at all; and what can be taken away.
-        if (kind == Kind.FUNDING || kind == Kind.PYTH_ID || kind == Kind.SECOND_PYTH_ID) return;
+        // Any word at all; and what can be taken away.
+        if (kind == Kind.PYTH_ID || kind == Kind.SECOND_PYTH_ID) return;
         if (word == 0 && (kind == Kind.SECOND_SOURCE || kind == Kind.SEQUENCER || kind == Kind.REPORTS)) return;
         if (kind == Kind.SYMBOL) return _requireText(id, word);
         _requireBounds(_layout(kind), kind, id, word);
@@ -100,7 +101,7 @@ library ParameterRules {
     /// @dev Words with risk fields, which loosen by steps; the others are wires.
     function _hasSteps(Kind kind) private pure returns (bool) {
         return kind == Kind.GLOBAL || kind == Kind.UNDERLYING || kind == Kind.ASSET || kind == Kind.MARKET
-            || kind == Kind.OUTFLOW;
+            || kind == Kind.FUNDING || kind == Kind.OUTFLOW;
     }
 
     function _layout(Kind kind) private pure returns (Layout memory) {
@@ -108,6 +109,8 @@ library ParameterRules {
         if (kind == Kind.UNDERLYING) return _underlying();
         if (kind == Kind.ASSET) return _asset();
         if (kind == Kind.MARKET) return _market();
+        // The cap to 1 % an hour.
+        if (kind == Kind.FUNDING) return Layout(FUNDING_WIDTHS, 1, NATURAL_14 - 10_000, NATURAL_14);
         if (kind == Kind.SOURCE) return Layout(SOURCE_WIDTHS, 0, SOURCE_LOWEST, SOURCE_HIGHEST);
         if (kind == Kind.SECOND_SOURCE) return _secondSource();
         // Underlying 1 to 255, decimals to 27.

@@ -17,7 +17,7 @@ uint256 constant RAMP = 3 days;
 ///                haircut3 14 bps, basis 12 bps, cap 40 dollars complement, growth per hour 40 dollars complement
 /// MARKET         takerFee 14 millionths, makerFee 14 millionths, openInterestCap 40 dollars complement,
 ///                stressJump 14 bps, closed 1
-/// FUNDING        int256: dollars per unit and hour, 18 decimals
+/// FUNDING        cap 14 millionths of the price an hour, complement; no word is a cap of zero
 /// SOURCE         address 160, kind 2, decimals 5, maxAge 17 seconds, floor 7, ceiling 7
 ///                (hard bounds: 2^floor <= price < 2^ceiling, price with 18 decimals)
 /// SECOND_SOURCE  as SOURCE, then deviation 12 bps
@@ -141,5 +141,9 @@ library Params {
 
     function bandCeiling(uint256 global) internal pure returns (uint256) {
         return (global >> 16) & NATURAL_14;
+    }
+
+    function fundingCap(uint256 funding) internal pure returns (uint256) {
+        return funding == 0 ? 0 : ~funding & NATURAL_14;
     }
 }

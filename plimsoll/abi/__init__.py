@@ -14,6 +14,7 @@ CONTRACTS = (
     "Lens",
     "LiquidationModule",
     "MarginEngine",
+    "ReportOracle",
     "TradingModule",
 )
 """Of this project. Modules run by delegatecall: what they tell surfaces at the ClearingHouse."""

@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, dict[Role, tuple[str, ...]]] = {
     "MarginEngine": {
         Role.GOVERNOR: (
             "setUp(uint8,uint16,uint256)",
+            "startFunding(uint16,int112)",
             "wire(address)",
             "seal()",
             "submit(uint8,uint16,uint256)",

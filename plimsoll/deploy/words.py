@@ -11,6 +11,7 @@ from plimsoll import quantities as q
 from plimsoll.config import Asset, NetworkConfig, Source, Underlying, given
 from plimsoll.risk.params import (
     AssetParams,
+    FundingParams,
     GlobalParams,
     Kind,
     MarketParams,
@@ -24,9 +25,7 @@ from plimsoll.risk.params import (
     SourceParams,
     TokenParams,
     UnderlyingParams,
-    decode_funding,
     decode_symbol,
-    encode_funding,
     encode_symbol,
 )
 from plimsoll.risk.rules import RECORDS
@@ -120,8 +119,8 @@ def _perpetual(name: str, underlying: Underlying) -> Iterator[Setting]:
     p = underlying.perpetual
     word = MarketParams(p.taker_fee, p.maker_fee, p.open_interest_cap, p.stress_jump, p.closed).word
     yield Setting(Kind.MARKET, underlying.id, word, name)
-    if p.funding:
-        yield Setting(Kind.FUNDING, underlying.id, encode_funding(p.funding), name)
+    if p.funding_cap:
+        yield Setting(Kind.FUNDING, underlying.id, FundingParams(p.funding_cap).word, name)
 
 
 def _asset(config: NetworkConfig, name: str, asset: Asset, where: Where) -> Iterator[Setting]:
@@ -160,7 +159,7 @@ def _read_from(name: str, source: Source, where: Where) -> SourceParams:
 
 def describe(kind: Kind, word: int) -> dict[str, str]:
     """A word field by field, in human units; nothing for one that was never set."""
-    if word == 0 and kind is not Kind.FUNDING:
+    if word == 0:
         return {}
     try:
         if kind in _WHOLE:
@@ -262,10 +261,6 @@ Form = tuple[Callable[[str], int], Callable[[int], str]]
 
 _BYTES32: Form = (_read_bytes32, lambda word: f"0x{word:064x}")
 _WHOLE: dict[Kind, Form] = {
-    Kind.FUNDING: (
-        lambda text: encode_funding(q.read_funding(text)),
-        lambda word: q.write_funding(decode_funding(word)),
-    ),
     Kind.PYTH_ID: _BYTES32,
     Kind.SECOND_PYTH_ID: _BYTES32,
     Kind.FROZEN_PRICE: (q.read_price, q.write_price),
@@ -285,7 +280,9 @@ _FORMS: dict[str, Form] = {
     "growth_cap": (q.read_yearly_bps, q.write_yearly_bps),
     "growth": (q.read_hourly_dollars, q.write_hourly_dollars),
     "limit": (q.read_hourly_tokens, q.write_hourly_tokens),
-    "reference": (q.read_hourly_millionths, q.write_hourly_millionths),
+    **dict.fromkeys(
+        ("reference", "hourly_cap"), (q.read_hourly_millionths, q.write_hourly_millionths)
+    ),
     **dict.fromkeys(("kink", "reserve_share"), (q.read_percent, q.write_percent)),
     **dict.fromkeys(
         ("rate_at_kink", "rate_at_full"), (q.read_yearly_tenths, q.write_yearly_tenths)

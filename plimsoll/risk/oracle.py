@@ -1,4 +1,5 @@
-"""Prices, yield rates and parameters over time: the twin of docs/margin.md sections 9 to 11.
+"""Prices, yield rates and parameters over time: the twin of docs/margin.md sections 9 to 11 and
+docs/ledger.md section 2.
 
 Everything here is a pure function of what was stored, what the sources answer now and the time.
 Prices and rates have 18 decimals; a reading that is not usable is `None` or carries the status that
@@ -7,10 +8,12 @@ says why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from plimsoll.risk.model import (
     BPS,
+    WAD,
     AssetTerms,
     Price,
     PriceStatus,
@@ -259,12 +262,116 @@ def observe_rates(
     return RateObservation(base, state.rate, state.market, state.credit, usable, now)
 
 
-# Funding and crowding (section 11)
+# Funding (docs/ledger.md, section 2)
+
+REPORT_FRESH = 600
+FUNDING_VALIDITY = 7_200
+FUNDING_HOURS = 8
+CAP_UNIT = 10**12
 
 
-def funding_index(index: int, rate: int, elapsed: int) -> int:
-    """Cumulative funding `elapsed` seconds after a checkpoint, dollars per unit, rounded down."""
-    return index + rate * elapsed // HOUR
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a signature vouches for; the reporter is the zero address when it is nobody's."""
+
+    reporter: str
+    underlying: int
+    premium: int
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTerms:
+    """Who may report, and what makes a batch good; premiums have 18 decimals."""
+
+    reporters: frozenset[str]
+    quorum: int
+    agreement: int
+    max_premium: int
+
+
+class RefusedReports(ValueError):  # noqa: N818 it is a verdict
+    """The name and the values of the error with which the ReportOracle refuses a batch."""
+
+    def __init__(self, name: str, *values: object) -> None:
+        super().__init__(name, *values)
+        self.name, self.values = name, values
+
+
+def median_premium(
+    terms: ReportTerms, underlying: int, reports: Sequence[Report], now: int
+) -> tuple[int, int]:
+    """The median of a good batch (the lower one of two), and the oldest time in it."""
+    if len(reports) < terms.quorum:
+        raise RefusedReports("QuorumMissed", len(reports), terms.quorum)
+    seen: set[str] = set()
+    for place, report in enumerate(reports):
+        if report.underlying != underlying:
+            raise RefusedReports("WrongUnderlying", place, report.underlying)
+        if report.observed_at > now:
+            raise RefusedReports("ReportFromFuture", place, report.observed_at)
+        if now - report.observed_at > REPORT_FRESH:
+            raise RefusedReports("ReportTooOld", place, report.observed_at)
+        before = reports[place - 1].premium if place else report.premium
+        if report.premium < before:
+            raise RefusedReports("ReportsDisordered", place, report.premium, before)
+        if report.reporter not in terms.reporters:
+            raise RefusedReports("UnknownSigner", place, report.reporter)
+        if report.reporter in seen:
+            raise RefusedReports("SameReporter", place, report.reporter)
+        seen.add(report.reporter)
+    lowest, highest = reports[0].premium, reports[-1].premium
+    if highest - lowest > terms.agreement:
+        raise RefusedReports("ReportsDisagree", lowest, highest)
+    median = reports[(len(reports) - 1) // 2].premium
+    if abs(median) > terms.max_premium:
+        raise RefusedReports("PremiumTooLarge", median)
+    return median, min(report.observed_at for report in reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """The funding of a perpetual since its last report: dollars per unit, and per hour."""
+
+    index: int = 0
+    rate: int = 0
+    time: int = 0
+    observed_at: int = 0
+
+    def index_at(self, now: int) -> int:
+        """Cumulative funding, rounded down; a report moves it for two hours."""
+        return self.index + self.rate * min(now - self.time, FUNDING_VALIDITY) // HOUR
+
+    def rate_at(self, now: int) -> int:
+        return self.rate if now - self.time < FUNDING_VALIDITY else 0
+
+    def takes(self, observed_at: int) -> bool:
+        """Whether a batch of that time is newer than the last one."""
+        return observed_at > self.observed_at
+
+    def after(self, rate: int, observed_at: int, now: int) -> Funding:
+        return Funding(self.index_at(now), rate, now, observed_at)
+
+
+def funding_rate(premium: int, cap: int, last: int) -> int:
+    """Dollars per unit and hour: an eighth of the premium within the cap, towards zero."""
+    most = cap * CAP_UNIT
+    per_hour = max(-most, min(most, towards_zero(premium, FUNDING_HOURS)))
+    return towards_zero(per_hour * last, WAD)
+
+
+def premium_of(rate: int, last: int) -> int:
+    """The least premium in size whose rate is as near to `rate` as rounding lets it be, never
+    beyond it."""
+    return FUNDING_HOURS * towards_zero(rate * WAD, last)
+
+
+def towards_zero(a: int, b: int) -> int:
+    quotient = abs(a) // b
+    return quotient if a >= 0 else -quotient
+
+
+# Crowding (section 11)
 
 
 def crowd_target(initial: AssetTerms, value: int) -> int:

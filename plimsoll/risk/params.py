@@ -222,6 +222,17 @@ class MarketParams(Word):
 
 
 @dataclass(frozen=True, slots=True)
+class FundingParams(Word):
+    """The most that the funding of a perpetual may be, millionths of the price an hour; without
+    the word it is zero."""
+
+    hourly_cap: int = 0
+
+    KIND = Kind.FUNDING
+    LAYOUT = (_limit("hourly_cap", 14),)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceParams(Word):
     """A price source; hard bounds `2^floor <= price < 2^ceiling` on the price with 18 decimals."""
 
@@ -381,17 +392,6 @@ def decode_symbol(word: int) -> str:
     return text
 
 
-def encode_funding(dollars_per_hour: int) -> int:
-    """Funding in dollars per unit and hour, 18 decimals, as a two's complement word."""
-    if not -(2**255) <= dollars_per_hour < 2**255:
-        raise ParameterError(f"funding {dollars_per_hour} does not fit int256")
-    return dollars_per_hour % 2**256
-
-
-def decode_funding(word: int) -> int:
-    return word - 2**256 if word >= 2**255 else word
-
-
 # Kinds whose words change by bounded steps; every other kind always waits and moves freely within
 # its bounds.
 RISK_KINDS: dict[Kind, type[Word]] = {
@@ -399,6 +399,7 @@ RISK_KINDS: dict[Kind, type[Word]] = {
     Kind.UNDERLYING: UnderlyingParams,
     Kind.ASSET: AssetParams,
     Kind.MARKET: MarketParams,
+    Kind.FUNDING: FundingParams,
     Kind.OUTFLOW: OutflowParams,
 }
 # Fields that change the shape of the scan: margin is not monotone in them, so they wait in both

@@ -183,15 +183,29 @@ def test_crowding_over_time(
             assert bare.engine.call.collateralTerms(2).crowd == bare.assets[2].crowd
 
 
-@given(st.lists(st.tuples(waits, st.integers(-100, 100)), min_size=1, max_size=8))
-def test_funding_over_time(bare: Market, steps: list[tuple[int, int]]) -> None:
-    """The index is linear in time between changes of the rate, whoever asks and when."""
+@given(
+    st.lists(
+        st.tuples(waits, st.integers(-(10**17), 10**17), st.integers(0, 600)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_funding_over_time(bare: Market, steps: list[tuple[int, int, int]]) -> None:
+    """The index is linear in time for two hours after each report, whoever asks and when."""
     with bare.anchored():
-        for wait, share in steps:
+        for wait, premium, age in steps:
             bare.warp(wait)
             bare.underlyings[2].feed.set(FIRST, bare.now)
-            bare.set_funding(2, FIRST * share // 10_000)
+            if bare.underlyings[2].funding.takes(bare.now - age):
+                bare.report_premium(2, premium, age=age)
             bare.warp(wait // 3)
             held = Portfolio(0, (), (Position(perpetual(2), 1),))
             (row,) = bare.engine.call.breakdown(pack_portfolio(held))[3]
-            assert row.fundingIndex == bare.underlyings[2].funding_at(bare.now)
+            funding = bare.underlyings[2].funding
+            assert row.fundingIndex == funding.index_at(bare.now)
+            assert tuple(bare.engine.call.funding(2)) == (
+                funding.index_at(bare.now),
+                funding.rate_at(bare.now),
+                funding.observed_at,
+                funding.time,
+            )

@@ -7,7 +7,7 @@ A contract governs it and sets its feeds, so that a hundred calls are one transa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,25 @@ from typing import Any
 from ape import chain, project
 from ape.api import AccountAPI
 from ape.contracts import ContractContainer, ContractInstance
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
 from ethpm_types import ContractType
 
+from plimsoll import reports
 from plimsoll.deploy.sender import NOBODY
 from plimsoll.risk.params import (
     AssetParams,
+    FundingParams,
     GlobalParams,
     Kind,
     MarketParams,
+    ReportsParams,
     SourceParams,
     TokenParams,
     UnderlyingParams,
-    encode_funding,
 )
-from plimsoll.units import to_units_exact
+from plimsoll.units import to_units_exact, to_wad_exact
 from tests.gas.house import House, Token
 
 ACCESS_MANAGER = (
@@ -42,7 +47,8 @@ FEED_DECIMALS = 8
 SETTLEMENT_DECIMALS = 6
 MAX_AGE = 100_000
 BATCH = 64
-FUNDING = 10**13
+PREMIUM = Decimal("0.0001")
+FUNDING = FundingParams(10_000)
 GLOBAL = GlobalParams(stress_share=65_535, winners_cap=2**32 - 1, payout_cap=2**32 - 1)
 RISK = UnderlyingParams(range=600, window=120, closing=5, concentration=500, band=5)
 MARKET = MarketParams(taker_fee=500, maker_fee=200, stress_jump=3_000)
@@ -64,14 +70,20 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
     modules = deployer.deploy(project.TradingModule), deployer.deploy(project.LiquidationModule)
     parts = manager, engine, dollars, NOBODY, *modules
     house = deployer.deploy(project.ClearingHouse, *parts)
+    reporter: LocalAccount = Account.from_key(keccak(text="reporter"))
+    oracle = deployer.deploy(
+        project.ReportOracle, manager, [reporter.address], 1, 0, to_wad_exact(PREMIUM)
+    )
     feeds = {u: _feed(deployer, PRICE if u else Decimal(1)) for u in (0, *UNDERLYINGS)}
     collateral = [_token(deployer, asset) for asset in COLLATERALS]
     batch.run(
         [
             *((engine, engine.setUp, word) for word in _words(feeds, collateral)),
+            (engine, engine.setUp, (Kind.REPORTS, 0, ReportsParams(int(oracle.address, 16)).word)),
             (engine, engine.wire, (house.address,)),
             (engine, engine.observe, (list(feeds),)),
             (engine, engine.seal, ()),
+            *((engine, engine.reportPremium, one) for one in _reports(reporter, oracle.address)),
         ]
     )
     return House(
@@ -85,6 +97,14 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         deployer=deployer,
         relayer=relayer,
     )
+
+
+def _reports(reporter: LocalAccount, oracle: str) -> Iterator[tuple[Any, ...]]:
+    """Every market pays funding: the arguments of `reportPremium`."""
+    domain, now = reports.report_domain(chain.chain_id, oracle), chain.blocks.head.timestamp
+    for underlying in UNDERLYINGS:
+        signed = reports.PremiumReport(underlying, PREMIUM, now).sign(reporter, domain)
+        yield reports.Batch(underlying, (signed,)).arguments()
 
 
 class Batch:
@@ -123,7 +143,7 @@ def _words(
         words += [(Kind.UNDERLYING, underlying, RISK.word), (Kind.SOURCE, underlying, source.word)]
     for underlying in UNDERLYINGS:
         words.append((Kind.MARKET, underlying, MARKET.word))
-        words.append((Kind.FUNDING, underlying, encode_funding(FUNDING)))
+        words.append((Kind.FUNDING, underlying, FUNDING.word))
     for token in collateral:
         listed = TokenParams(int(token.contract.address, 16), token.underlying, token.decimals)
         words += [(Kind.TOKEN, token.asset, listed.word), (Kind.ASSET, token.asset, ASSET.word)]

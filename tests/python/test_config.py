@@ -31,7 +31,7 @@ FORMS = [
     (q.read_hourly_dollars, q.write_hourly_dollars, "$1,000 per hour", 1_000),
     (q.read_price, q.write_price, "$2,500.5", 2_500_500_000_000_000_000_000),
     (q.read_price, q.write_price, "$0.000000000000000001", 1),
-    (q.read_funding, q.write_funding, "-$0.1 per unit and hour", -(10**17)),
+    (q.read_hourly_millionths, q.write_hourly_millionths, "0.05 % an hour", 500),
     (q.read_rate, q.write_rate, "1.18 per token", 1_180_000_000_000_000_000),
     (q.read_duration, q.write_duration, "1 h", 3_600),
     (q.read_duration, q.write_duration, "90 min", 5_400),

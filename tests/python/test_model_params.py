@@ -82,11 +82,6 @@ def test_what_does_not_fit_is_refused() -> None:
         UnderlyingParams.from_word(1 << 58)
 
 
-@pytest.mark.parametrize("value", [0, 1, -1, 2**255 - 1, -(2**255)])
-def test_funding_survives_a_round_trip(value: int) -> None:
-    assert params.decode_funding(params.encode_funding(value)) == value
-
-
 @given(underlying_params(), underlying_params(), st.integers(0, RAMP))
 def test_ramp_stays_between_its_ends(
     start: UnderlyingParams, target: UnderlyingParams, elapsed: int

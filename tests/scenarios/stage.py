@@ -24,7 +24,7 @@ from plimsoll.risk.model import WAD
 from plimsoll.risk.params import AssetParams, GlobalParams, MarketParams, UnderlyingParams
 from plimsoll.units import to_units_exact, to_wad_exact
 from tests.evm import Contract, Receipt
-from tests.world import Market, unpack_portfolio
+from tests.world import LARGEST_FUNDING_CAP, Market, unpack_portfolio
 
 CASH, WETH, WBTC, WALT = range(4)
 PEG, ETH, BTC, ALT = range(4)
@@ -51,6 +51,8 @@ class Listed:
     risk: UnderlyingParams = RISK
     market: MarketParams = field(default_factory=MarketParams)
     funding: int = 0
+    """Dollars per unit and hour, as the first report asks for."""
+    funding_cap: int = LARGEST_FUNDING_CAP
     max_age: int = 3_600
     floor: int = 0
     ceiling: int = 94
@@ -134,6 +136,7 @@ class Stage(Market):
             decimals=listed.decimals,
             market=None if u == PEG else listed.market,
             second=listed.second,
+            funding_cap=listed.funding_cap,
         )
         if listed.funding:
             self.set_funding(u, listed.funding)

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from plimsoll.reports import FRESH
 from plimsoll.risk import model
 from plimsoll.risk.ledger import CASH, Account, Order, Pause, Refused, owner_of
 from plimsoll.risk.model import BPS, WAD, Portfolio
@@ -544,16 +546,26 @@ class HouseMachine(RuleBasedStateMachine):
         if self.broken_for == 0:
             self._mend()
 
-    @rule(what=st.sampled_from(["funding", "tighten"]), u=markets, by=st.integers(-40, 40))
-    def govern(self, what: str, u: int, by: int) -> None:
-        """Another rate of funding, which takes the delay, or tighter words, which ramp."""
-        if what == "funding":
-            self._mend()
-            self.house.set_funding(u, self.prices[u] * by // (BPS * 24))
-            self._wait(1)
+    @rule(u=markets, premium=st.integers(-(10**17), 10**17), age=st.sampled_from([0, 7, 600, 601]))
+    def report(self, u: int, premium: int, age: int) -> None:
+        """What reporters saw, in time or too late, and newer than the last time or not."""
+        funding, seen_at = self.house.underlyings[u].funding, self.house.now - age
+        if age <= FRESH and funding.takes(seen_at):
+            self.house.report_premium(u, premium, age=age)
+            self.house.outcomes["report: done"] += 1
+            self.moved()
             return
+        refusal: tuple[Any, ...] = ("ReportNotNewer", u, seen_at, funding.observed_at)
+        if age > FRESH:
+            refusal = ("ReportTooOld", 0, seen_at)
+        with self.house.evm.reverts(*refusal):
+            self.house.report_premium(u, premium, age=age)
+        self.house.outcomes[f"report: {refusal[0]}"] += 1
+
+    @rule(u=markets, more=st.integers(0, 40))
+    def tighten(self, u: int, more: int) -> None:
+        """Tighter words, which ramp."""
         old = self.house.underlyings[u].params()
-        more = abs(by)
         tighter = replace(old, closing=min(200, old.closing + more), band=min(200, old.band + more))
         self.house.tighten(Kind.UNDERLYING, u, tighter.word)
         self.moved()

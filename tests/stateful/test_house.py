@@ -24,6 +24,8 @@ SEEN = (
     "(take|trade): OpenInterestCapExceeded",
     ".*: (DoubtfulPrice|PriceNotOk|NoPayoutOnDoubtfulPrice)",
     "settle: done",
+    "report: done",
+    "report: Report(TooOld|NotNewer)",
     "batch: done",
     "flag: done",
     "flag: AccountHealthy",

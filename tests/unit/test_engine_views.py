@@ -11,7 +11,7 @@ import pytest
 
 from plimsoll.risk import model
 from plimsoll.risk.model import MAX_PRICE, MAX_SIZE, MAX_UNITS, WAD, PriceStatus
-from plimsoll.risk.params import GlobalParams, Kind, UnderlyingParams, encode_funding
+from plimsoll.risk.params import GlobalParams, Kind, UnderlyingParams
 from tests.unit.registry_house import BTC, ETH, ETH_PRICE, FACTORS, RISK, WBTC, WETH, House
 
 PEG = 0
@@ -148,7 +148,7 @@ def test_a_doubtful_price_favours_maintenance_and_burdens_initial(house: House) 
 
 
 def test_funding_moves_equity(house: House) -> None:
-    house.engine.setUp(Kind.FUNDING, ETH, encode_funding(WAD))
+    house.set_funding(ETH, WAD)
     house.warp(3_600)
     house.keep_fresh(0)
     for size in (WAD, -WAD):

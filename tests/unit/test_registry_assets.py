@@ -1,4 +1,4 @@
-"""Tokens, caps, the crowd rate and funding: what the registry keeps beside its words."""
+"""Tokens, caps, the crowd rate and markets: what the registry keeps beside its words."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from plimsoll.risk.params import (
     Kind,
     MarketParams,
     TokenParams,
-    encode_funding,
 )
 from tests.unit.registry_house import (
-    BTC,
     BTC_PRICE,
     ETH,
     ETH_PRICE,
@@ -276,61 +274,7 @@ def test_loosening_a_cap_doubles_it_at_most(house: House) -> None:
         house.engine.accept(Kind.ASSET, WETH)
 
 
-# Funding
-
-
-def funding_index(house: House, underlying: int = ETH) -> int:
-    return house.call("marketView", (1 << 46) | (underlying << 37)).fundingIndex
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_funding_is_at_most_one_percent_of_the_price_an_hour(house: House, sign: int) -> None:
-    most = ETH_PRICE // 100
-    house.engine.submit(Kind.FUNDING, ETH, encode_funding(sign * most))
-    with house.evm.reverts("ParameterOutOfBounds", Kind.FUNDING, ETH, 0, most + 1):
-        house.engine.submit(Kind.FUNDING, ETH, encode_funding(sign * (most + 1)))
-
-
-def test_the_least_number_is_out_of_bounds_too(house: House) -> None:
-    with house.evm.reverts("ParameterOutOfBounds", Kind.FUNDING, ETH, 0, 2**255):
-        house.engine.submit(Kind.FUNDING, ETH, 2**255)
-
-
-def test_funding_needs_an_underlying(house: House) -> None:
-    with house.evm.reverts("UnknownUnderlying", 9):
-        house.engine.submit(Kind.FUNDING, 9, 1)
-
-
-@pytest.mark.parametrize("rate", [WAD, -WAD, 1, -1])
-def test_funding_accrues_by_the_second_and_rounds_down(house: House, rate: int) -> None:
-    house.set_funding(ETH, rate)
-    assert house.call("parameter", Kind.FUNDING, ETH).target == encode_funding(rate)
-    for seconds in (1, 3_599, 1, 86_400):
-        house.warp(seconds)
-        assert funding_index(house) == house.underlyings[ETH].funding_at(house.now)
-    assert house.underlyings[ETH].funding_at(house.now) != 0
-    assert funding_index(house, BTC) == 0
-
-
-def test_a_new_rate_keeps_what_has_accrued(house: House) -> None:
-    house.set_funding(ETH, WAD + 1)
-    house.warp(1_001)
-    accrued = funding_index(house)
-    house.set_funding(ETH, -3)
-    assert funding_index(house) >= accrued
-    assert funding_index(house) == house.underlyings[ETH].funding_index
-    house.warp(HOUR)
-    assert funding_index(house) == house.underlyings[ETH].funding_index - 3
-
-
-def test_looking_does_not_move_funding(house: House) -> None:
-    """The index is a line in time: nobody's poke changes it."""
-    house.set_funding(ETH, 7)
-    for _ in range(5):
-        house.keep_fresh(777)
-        house.observe(ETH)
-        house.engine.market((1 << 46) | (ETH << 37))
-    assert funding_index(house) == house.underlyings[ETH].funding_at(house.now)
+# Markets
 
 
 def test_a_market_is_what_its_word_says(house: House) -> None:

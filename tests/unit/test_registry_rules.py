@@ -14,6 +14,7 @@ from plimsoll.risk import params
 from plimsoll.risk.params import (
     RISK_KINDS,
     AssetParams,
+    FundingParams,
     GlobalParams,
     Kind,
     LendingParams,
@@ -50,6 +51,7 @@ VALID: dict[Kind, Word] = {
     Kind.RATE_SOURCE: RateSourceParams(SOMEWHERE, RateKind.ERC4626),
     Kind.RATE_MARKET: RateMarketParams(SOMEWHERE),
     Kind.SEQUENCER: SequencerParams(SOMEWHERE),
+    Kind.FUNDING: FundingParams(500),
     Kind.LENDING: LendingParams(),
     Kind.OUTFLOW: OutflowParams(limit=1_000),
     Kind.VOLATILITY: VolatilityParams(8_500),
@@ -84,6 +86,7 @@ ENDS: dict[Kind, dict[str, tuple[int | None, int | None]]] = {
     },
     Kind.RATE_MARKET: {"address": (1, None), "max_age": (1, None)},
     Kind.SEQUENCER: {"address": (1, None), "grace": (0, 86_400)},
+    Kind.FUNDING: {"hourly_cap": (0, 10_000)},
     Kind.LENDING: {"kink": (1, 99), "reserve_share": (0, 50)},
     Kind.OUTFLOW: {},
     Kind.VOLATILITY: {"reference": (1, None)},
@@ -301,6 +304,7 @@ WORDS: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.UNDERLYING: underlying_params(),
     Kind.ASSET: asset_params(),
     Kind.MARKET: market_params(),
+    Kind.FUNDING: st.builds(FundingParams, hourly_cap=st.integers(0, 10_000)),
     Kind.OUTFLOW: st.builds(OutflowParams, limit=st.integers(0, 2**40 - 1)),
 }
 
