@@ -34,13 +34,8 @@ LYING = _YES
 
 def wallet(evm: Evm, runtime: str) -> Contract:
     """A contract with this code, whatever it is asked."""
-    size = len(runtime) // 2
-    creation = f"60{size:02x}80600a5f395ff3" if size < 256 else ""
-    made: dict[str, Any] = {"abi": [], "bytecode": _padded(creation) + runtime}
+    made: dict[str, Any] = {
+        "abi": [],
+        "bytecode": f"60{len(runtime) // 2:02x}8060095f395ff3" + runtime,
+    }
     return evm.deploy(made)
-
-
-def _padded(creation: str) -> str:
-    """Ten bytes, so that the code begins where the creation code says."""
-    assert len(creation) == 18
-    return creation + "00"
