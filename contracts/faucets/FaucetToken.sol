@@ -2,11 +2,12 @@
 pragma solidity 0.8.30;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 
 import {IFaucetToken} from "../../interfaces/IFaucetToken.sol";
 
 /// @title A worthless token for test networks that lack the real one
-contract FaucetToken is ERC20, IFaucetToken {
+contract FaucetToken is ERC20Permit, IFaucetToken {
     uint256 private constant PERIOD = 1 days;
 
     /// @inheritdoc IFaucetToken
@@ -20,6 +21,7 @@ contract FaucetToken is ERC20, IFaucetToken {
     /// @param drip_ Most units for one caller a day.
     constructor(string memory name_, string memory symbol_, uint8 decimals_, uint256 drip_, address owner_)
         ERC20(name_, symbol_)
+        ERC20Permit(name_)
     {
         DECIMALS = decimals_;
         DRIP = drip_;
