@@ -14,14 +14,17 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
 
 from plimsoll import abi
 from plimsoll.delegates import TYPES as GRANT_TYPES
 from plimsoll.instruments import AccountId
 from plimsoll.orders import TYPES as ORDER_TYPES
+from plimsoll.reports import TYPES as REPORT_TYPES
+from plimsoll.reports import report_domain
 from plimsoll.risk.model import WAD
 from tests.artifacts import Entry
-from tests.evm import Contract
+from tests.evm import CHAIN_ID, Contract, Evm
 from tests.scenarios.stage import ALT, NEVER, terms
 from tests.wallets import vectors
 from tests.wallets.conftest import Cast
@@ -34,6 +37,9 @@ PUBLISHED: list[dict[str, Any]] = json.loads(vectors.FILE.read_text())
 NAMES = [one["name"] for one in PUBLISHED]
 ECRECOVER = "0x" + "00" * 19 + "01"
 RANDOM_ORDERS = 60
+NOBODY = "0x" + "00" * 20
+# The first slots of a contract, among which its variables lie.
+VARIABLES = range(16)
 
 
 def ask(library: str, jobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -112,6 +118,20 @@ class TestPublishedVectors:
         found = ledger.call.hashDelegate(account, delegate, tuple(granted), nonce, deadline)
         assert "0x" + bytes(found).hex() == one["digest"]
 
+    @pytest.mark.parametrize("name", [one for one in NAMES if one.startswith("premium")])
+    def test_of_reports_are_the_chain_s(self, cast: Cast, name: str) -> None:
+        """A ReportOracle at the vectors' address takes the published signature."""
+        evm, one = cast.stage.evm, PUBLISHED[NAMES.index(name)]
+        report, signature = revived(one), bytes.fromhex(one["signature"][2:])
+        oracle = oracle_at(evm, vectors.ORACLE, vectors.REPORTER.address)
+        evm.time = report["observedAt"]
+        underlying = report["underlying"]
+        found = oracle.call.verifyPremium(underlying, [report], [signature])
+        assert tuple(found) == (report["premium"], report["observedAt"])
+        other = {**report, "premium": report["premium"] - 1}
+        with evm.reverts("UnknownSigner", place=0):
+            oracle.call.verifyPremium(underlying, [other], [signature])
+
     def test_are_recovered_by_the_chain(self, ledger: Contract) -> None:
         """By the precompile; every signature has the lower s."""
         for one in PUBLISHED:
@@ -131,6 +151,18 @@ def ledger(standing: Cast) -> Contract:
     evm, house = standing.stage.evm, standing.stage.house
     evm._evm.insert_account_info(vectors.HOUSE, pyrevm.AccountInfo(code=evm.code(house)))
     return evm.at(vectors.HOUSE, "ClearingHouse")
+
+
+def oracle_at(evm: Evm, address: str, reporter: str) -> Contract:
+    """A ReportOracle of one reporter, moved to an address: its code, and what it knows of him."""
+    made = evm.deploy("ReportOracle", NOBODY, [reporter], 1, WAD // 100, WAD // 100)
+    words = [
+        keccak(bytes(12) + bytes.fromhex(reporter[2:]) + bytes(31) + bytes([n])) for n in VARIABLES
+    ]
+    (slot,) = [at for word in words if evm.storage(made, at := int.from_bytes(word))]
+    evm._evm.insert_account_info(address, pyrevm.AccountInfo(code=evm.code(made)))
+    evm.set_storage(address, slot, evm.storage(made, slot))
+    return evm.at(address, "ReportOracle")
 
 
 def random_order(chance: Random) -> dict[str, Any]:
@@ -212,6 +244,24 @@ def test_what_a_safe_s_owners_sign_is_filled(cast: Cast, library: str) -> None:
     assert answer["digest"] == "0x" + bytes(expected).hex()
     assert bytes.fromhex(answer["signature"][2:]) == cast.safe.sign(digest(cast, sell), keys)
     taken(cast, sell, bytes.fromhex(answer["signature"][2:]))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_reporters_sign_is_a_premium(cast: Cast, library: str) -> None:
+    evm = cast.stage.evm
+    keys = [evm.actor(f"reporter {number}") for number in range(3)]
+    oracle = evm.deploy("ReportOracle", NOBODY, keys, 2, WAD // 100, WAD // 20)
+    domain = report_domain(CHAIN_ID, oracle.address)
+    reports = [
+        {"underlying": 1, "premium": premium, "observedAt": evm.time - age}
+        for premium, age in ((-(10**15), 5), (10**14, 9), (10**15, 0))
+    ]
+    jobs = [
+        job([key], domain, REPORT_TYPES, report) for key, report in zip(keys, reports, strict=True)
+    ]
+    signatures = [bytes.fromhex(answer["signature"][2:]) for answer in ask(library, jobs)]
+    found = oracle.call.verifyPremium(1, reports, signatures)
+    assert tuple(found) == (10**14, evm.time - 9)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

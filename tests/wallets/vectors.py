@@ -29,6 +29,8 @@ from plimsoll.delegates import Delegation, Grant
 from plimsoll.instruments import AccountId, Instrument, Kind
 from plimsoll.orders import TYPES as ORDER_TYPES
 from plimsoll.orders import Leg, Order
+from plimsoll.reports import TYPES as REPORT_TYPES
+from plimsoll.reports import report_domain
 from tests.wallets.contracts import SAFE_MESSAGE
 
 FILE = Path(__file__).parents[2] / "docs" / "vectors" / "eip712.json"
@@ -40,13 +42,6 @@ DOMAIN_TYPES = {
     "version": "string",
     "chainId": "uint256",
     "verifyingContract": "address",
-}
-REPORT_TYPES = {
-    "PremiumReport": [
-        {"name": "underlying", "type": "uint16"},
-        {"name": "premium", "type": "int256"},
-        {"name": "observedAt", "type": "uint256"},
-    ]
 }
 
 
@@ -70,7 +65,7 @@ LEDGER_DOMAIN = {
     "chainId": CHAIN_ID,
     "verifyingContract": HOUSE,
 }
-REPORTS_DOMAIN = {**LEDGER_DOMAIN, "name": "Plimsoll Reports", "verifyingContract": ORACLE}
+REPORTS_DOMAIN = report_domain(CHAIN_ID, ORACLE)
 SAFE_DOMAIN = {"chainId": CHAIN_ID, "verifyingContract": SAFE}
 
 PERPETUALS = [Instrument.perpetual(u) for u in range(1, 9)]
