@@ -380,6 +380,33 @@ class PythContract(_Strict):
         return self
 
 
+class Reports(_Strict):
+    """The ReportOracle: who reports premiums, and which reports make a batch.
+
+    Bounds: docs/ledger.md section 2.
+    """
+
+    reporters: tuple[Address | Literal["deployer"], ...] = Field(min_length=1, max_length=64)
+    quorum: int
+    agreement: Bps = Field(ge=0, le=10_000)
+    max_premium: Bps = Field(ge=1, le=10_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("reporters"), list):
+            return {**data, "reporters": tuple(data["reporters"])}
+        return data
+
+    @model_validator(mode="after")
+    def _majority(self) -> Self:
+        if len(set(self.reporters)) != len(self.reporters):
+            raise ValueError("a reporter is named twice")
+        if not len(self.reporters) < 2 * self.quorum <= 2 * len(self.reporters):
+            raise ValueError("the quorum is more than half of the reporters, and at most all")
+        return self
+
+
 class Roles(_Strict):
     """Who may call what. `deployer` is the account that runs the scripts."""
 
@@ -403,6 +430,7 @@ class NetworkConfig(_Strict):
     settlement: Settlement
     sequencer: Sequencer | None = None
     pyth: PythContract | None = None
+    reports: Reports | None = None
     underlyings: dict[str, Underlying]
     assets: dict[str, Asset]
 

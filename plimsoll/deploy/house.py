@@ -13,7 +13,7 @@ from plimsoll.deploy.artifacts import Artifact, Artifacts, code_hash
 from plimsoll.deploy.execute import Book, Executor, Ran, Say, Step, create
 from plimsoll.deploy.journal import JOURNAL, Journal, Mined
 from plimsoll.deploy.pyth import refresh_steps
-from plimsoll.deploy.roles import hand_over_steps, holders, role_steps
+from plimsoll.deploy.roles import REPORTS, hand_over_steps, holders, role_steps
 from plimsoll.deploy.sender import NOBODY, Call, Sender, StepError, encode_call
 from plimsoll.deploy.words import PEG, Setting, difference, settings
 from plimsoll.deploy.world import now, pass_grace, sequencer_steps, world_steps
@@ -27,6 +27,7 @@ from plimsoll.deployments import (
     Underlying,
 )
 from plimsoll.risk.params import Kind
+from plimsoll.units import BPS, WAD
 
 SETTLEMENT = "settlement"
 PERMIT2 = "permit2"
@@ -156,7 +157,26 @@ class House:
         return bool(book.read("MarginEngine", "isSealed()", returns="bool"))
 
     def _core_steps(self) -> list[Step]:
-        return [self._core_step(name) for name in CORE]
+        return [self._core_step(name) for name in CORE] + self._reports_steps()
+
+    def _reports_steps(self) -> list[Step]:
+        reports = self.config.reports
+        if reports is None:
+            return []
+        artifact = self.artifacts.get(REPORTS)
+
+        def arguments(book: Book) -> tuple[Any, ...]:
+            named = [book.deployer if who == DEPLOYER else who for who in reports.reporters]
+            terms = {
+                "manager": book.where["AccessManager"],
+                "reporters": named,
+                "quorum": reports.quorum,
+                "agreement": reports.agreement * WAD // BPS,
+                "maxPremium": reports.max_premium * WAD // BPS,
+            }
+            return artifact.in_order(terms)
+
+        return [create(REPORTS, artifact, arguments)]
 
     def _core_step(self, name: str) -> Step:
         artifact, wiring = self.artifacts.get(name), self.wiring(name)

@@ -15,6 +15,7 @@ from plimsoll import quantities as q
 from plimsoll.config import Feed, NetworkConfig, RateMarket, Source, Token, given
 from plimsoll.deploy.house import CORE, House
 from plimsoll.deploy.listing import Behaviour, behaviour_on_fork, rebasing_functions
+from plimsoll.deploy.roles import REPORTS
 from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.world import now, pyth_age
 from plimsoll.units import from_units, from_wad
@@ -95,7 +96,7 @@ def _balance(config: NetworkConfig, sender: Sender) -> Check:
 
 def _sizes(house: House) -> Check:
     """A contract that is too large would fail only after the others were paid for."""
-    for name in CORE:
+    for name in (*CORE, REPORTS):
         artifact = house.artifacts.get(name)
         code, creation = len(artifact.runtime_code), len(artifact.creation_code)
         if code > MOST_CODE or creation > MOST_CREATION_CODE:

@@ -22,6 +22,8 @@ class Role(IntEnum):
     KEEPER = 3
 
 
+REPORTS = "ReportOracle"
+
 FUNCTIONS: dict[str, dict[Role, tuple[str, ...]]] = {
     "MarginEngine": {
         Role.GOVERNOR: (
@@ -37,6 +39,7 @@ FUNCTIONS: dict[str, dict[Role, tuple[str, ...]]] = {
         Role.GOVERNOR: ("submitEngine(address)", "bindBackstop(address)"),
         Role.GUARDIAN: ("setPause(uint256,uint256)", "revokeEngine()"),
     },
+    REPORTS: {Role.GUARDIAN: ("removeReporter(address)",)},
 }
 """Every restricted function. The governor holds the guardian's role too."""
 
@@ -128,6 +131,8 @@ def duties(config: NetworkConfig, book: Book) -> Iterator[Duty]:
             data = encode_call("grantRole(uint64,address,uint32)", int(role), holder, 0)
             yield Duty(f"grant {role.name.lower()} to {holder}", data)
     for contract, by_role in FUNCTIONS.items():
+        if contract == REPORTS and config.reports is None:
+            continue
         for role, functions in by_role.items():
             missing = [f for f in functions if function_role(book, contract, f) != role]
             if missing:

@@ -23,7 +23,7 @@ from plimsoll.deploy.house import (
     word_of,
 )
 from plimsoll.deploy.preflight import Finding, Verdict
-from plimsoll.deploy.roles import Role, duties, has_role, holders
+from plimsoll.deploy.roles import REPORTS, Role, duties, has_role, holders
 from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.words import Setting, describe, difference, settings
 from plimsoll.deployments import Contract, Manifest
@@ -72,7 +72,8 @@ class Verification:
             yield from check()
 
     def _contracts(self) -> Findings:
-        missing = [name for name in (*CORE, *CREATED) if name not in self.manifest.contracts]
+        expected = (*CORE, *CREATED, *((REPORTS,) if self.config.reports else ()))
+        missing = [name for name in expected if name not in self.manifest.contracts]
         if missing:
             yield _refused(f"the manifest has no {', '.join(missing)}")
         for name, contract in self.manifest.contracts.items():
@@ -135,6 +136,8 @@ class Verification:
             (VAULT, "PERMIT2()", PERMIT2),
             ("Lens", "CLEARING_HOUSE()", "ClearingHouse"),
         ]
+        if self.config.reports:
+            wires.append((REPORTS, "authority()", "AccessManager"))
         for contract, getter, target in wires:
             answer = self.sender.answers(self.book.where[contract], getter)
             found = Web3.to_checksum_address(answer[12:32]) if answer else "nothing"

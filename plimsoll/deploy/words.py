@@ -19,6 +19,7 @@ from plimsoll.risk.params import (
     RateKind,
     RateMarketParams,
     RateSourceParams,
+    ReportsParams,
     SecondSourceParams,
     SequencerParams,
     SourceKind,
@@ -63,6 +64,7 @@ def settings(config: NetworkConfig, where: Where) -> list[Setting]:
     return [
         Setting(Kind.GLOBAL, 0, _globals(config), "globals"),
         *_sequencer(config, where),
+        *_reports(config, where),
         *_source(PEG, config.settlement.symbol, config.settlement.peg, where),
         *(
             s
@@ -90,6 +92,12 @@ def _sequencer(config: NetworkConfig, where: Where) -> Iterator[Setting]:
     if config.sequencer and not config.sequencer.disabled:
         word = SequencerParams(int(where["sequencer"], 16), config.sequencer.grace).word
         yield Setting(Kind.SEQUENCER, 0, word, "sequencer")
+
+
+def _reports(config: NetworkConfig, where: Where) -> Iterator[Setting]:
+    if config.reports:
+        word = ReportsParams(int(where["ReportOracle"], 16)).word
+        yield Setting(Kind.REPORTS, 0, word, "reports")
 
 
 def _source(number: int, name: str, source: Source, where: Where) -> Iterator[Setting]:

@@ -13,6 +13,7 @@ from plimsoll.config import NetworkConfig, load_config
 from plimsoll.deploy.artifacts import Released
 from plimsoll.deploy.house import CORE, CREATED, House
 from plimsoll.deploy.listing import rpc
+from plimsoll.deploy.roles import REPORTS
 from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.verify import Verification
 from tests.deploy.rehearsal import Stage, anvil, sender
@@ -52,7 +53,8 @@ def released() -> Released:
     artifacts.cache.mkdir(parents=True, exist_ok=True)
     with (artifacts.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in (*CORE, *CREATED, "FaucetToken", "FaucetShare", "FaucetStakedEther"):
+        faucets = ("FaucetToken", "FaucetShare", "FaucetStakedEther")
+        for name in (*CORE, *CREATED, REPORTS, *faucets):
             artifacts.get(name)
     return artifacts
 

@@ -105,6 +105,32 @@ def test_the_four_networks_are_there() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("reporters", "quorum", "reason"),
+    [
+        (["deployer"], 0, "more than half"),
+        (["deployer"], 2, "more than half"),
+        (["deployer", SOMEWHERE], 1, "more than half"),
+        ([SOMEWHERE, SOMEWHERE], 2, "named twice"),
+        ([], 0, "at least 1 item"),
+    ],
+)
+def test_a_quorum_of_reporters_is_more_than_half(
+    reporters: list[str], quorum: int, reason: str
+) -> None:
+    raw = load_config("local").model_dump()
+    terms = {"agreement": "1 %", "max_premium": "5 %"}
+    raw["reports"] = {"reporters": reporters, "quorum": quorum, **terms}
+    with pytest.raises(ValidationError, match=reason):
+        NetworkConfig.model_validate(raw)
+    raw["reports"] = {"reporters": ["deployer", SOMEWHERE], "quorum": 2, **terms}
+    assert NetworkConfig.model_validate(raw).reports is not None
+    raw["reports"] = None
+    assert Kind.REPORTS not in {
+        word.kind for word in settings(NetworkConfig.model_validate(raw), _Everywhere())
+    }
+
+
 @pytest.mark.parametrize("name", TESTNETS)
 def test_every_address_on_a_testnet_cites_a_public_page(name: str) -> None:
     cited = list(_cited(yaml.safe_load((NETWORKS / f"{name}.yaml").read_text())))
