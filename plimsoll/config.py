@@ -407,6 +407,22 @@ class Reports(_Strict):
         return self
 
 
+class Permit2Contract(_Strict):
+    """Uniswap's Permit2, by which people pay in with a signature. Fixed for good at deployment."""
+
+    address: Address | None = None
+    cites: Citation | None = None
+    deploy: bool = False
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.deploy == (self.address is not None):
+            raise ValueError("give either address (with cites) or deploy")
+        if (self.address is None) != (self.cites is None):
+            raise ValueError("an address cites where it was seen, and nothing else does")
+        return self
+
+
 class Roles(_Strict):
     """Who may call what. `deployer` is the account that runs the scripts."""
 
@@ -431,6 +447,7 @@ class NetworkConfig(_Strict):
     sequencer: Sequencer | None = None
     pyth: PythContract | None = None
     reports: Reports | None = None
+    permit2: Permit2Contract | None = None
     underlyings: dict[str, Underlying]
     assets: dict[str, Asset]
 
@@ -442,8 +459,8 @@ class NetworkConfig(_Strict):
             self._check_asset(name, asset)
         if self.pyth is None and any(s.pyth for s in self.feed_sources().values()):
             raise ValueError("a source names a Pyth price, but the network has no `pyth` contract")
-        if self.name != "local" and any(True for _ in self._deployed_feeds()):
-            raise ValueError(f"feeds are deployed on the local network only: {self.name}")
+        if self.name != "local" and any(True for _ in self._deployed_parts()):
+            raise ValueError(f"feeds and Permit2 are deployed locally only: {self.name}")
         return self
 
     def _check_asset(self, name: str, asset: Asset) -> None:
@@ -496,13 +513,15 @@ class NetworkConfig(_Strict):
                 found[f"{name}:second"] = underlying.second
         return found
 
-    def _deployed_feeds(self) -> Iterator[str]:
+    def _deployed_parts(self) -> Iterator[str]:
         sources = self.feed_sources().items()
         yield from (name for name, s in sources if s.chainlink and s.chainlink.deploy)
         if self.pyth and self.pyth.deploy:
             yield "pyth"
         if self.sequencer and self.sequencer.deploy:
             yield "sequencer"
+        if self.permit2 and self.permit2.deploy:
+            yield "permit2"
         yield from (
             name for name, a in self.enabled_assets().items() if a.market and a.market.deploy
         )

@@ -460,7 +460,10 @@ def places_of(config: NetworkConfig, manifest: Manifest) -> dict[str, str]:
     tokens = {config.settlement.symbol: config.settlement.token}
     tokens |= {name: given(asset.token) for name, asset in config.enabled_assets().items()}
     places[DEPLOYER] = manifest.deployer
-    places[PERMIT2] = NOBODY
+    if config.permit2 is None:
+        places[PERMIT2] = NOBODY
+    elif config.permit2.address:
+        places[PERMIT2] = config.permit2.address
     return places | {f"token:{name}": t.address for name, t in tokens.items() if t.address}
 
 

@@ -16,7 +16,7 @@ from plimsoll.config import Feed, NetworkConfig, RateMarket, Source, Token, give
 from plimsoll.deploy.house import CORE, House
 from plimsoll.deploy.listing import Behaviour, behaviour_on_fork, rebasing_functions
 from plimsoll.deploy.roles import REPORTS
-from plimsoll.deploy.sender import Sender
+from plimsoll.deploy.sender import NOBODY, Sender
 from plimsoll.deploy.world import now, pyth_age
 from plimsoll.units import from_units, from_wad
 
@@ -59,6 +59,7 @@ def preflight(house: House) -> list[Finding]:
         *(_token(house, name, token) for name, token in tokens(config).items()),
         *(_source(house, name, source) for name, source in config.feed_sources().items()),
         *(_market(house, n, a.market) for n, a in config.enabled_assets().items() if a.market),
+        _permit2(house),
         _standing(house),
     ]
     for check in checks:
@@ -268,6 +269,21 @@ def _pyth_exponent(sender: Sender, pyth: str, feed_id: str) -> int:
         returns="int64,uint64,int32,uint256",
     )
     return int(price[2])
+
+
+def _permit2(house: House) -> Check:
+    """What is told to the vault is told for good: it must be there, and answer as Permit2 does."""
+    permit2 = house.config.permit2
+    if permit2 is None:
+        yield Finding(Verdict.NOTED, "no Permit2", "people pay in by approving the vault")
+    elif permit2.address is None:
+        yield Finding(Verdict.FINE, "Permit2 is deployed here")
+    elif not house.sender.code(permit2.address):
+        yield Finding(Verdict.REFUSED, f"Permit2: no code at {permit2.address}", "fix the address")
+    elif house.sender.answers(permit2.address, "nonceBitmap(address,uint256)", NOBODY, 0) is None:
+        yield Finding(Verdict.REFUSED, f"{permit2.address} is no Permit2", "fix the address")
+    else:
+        yield Finding(Verdict.FINE, f"Permit2 stands at {permit2.address}")
 
 
 def _standing(house: House) -> Check:

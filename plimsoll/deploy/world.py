@@ -1,4 +1,4 @@
-"""What a network lacks: faucet tokens; on a local chain the real WETH9 and every feed too."""
+"""What a network lacks: faucet tokens; on a local chain the real WETH9, Permit2, every feed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def world_steps(config: NetworkConfig, artifacts: Artifacts) -> list[Step]:
         *sequencer_steps(config),
         *_tokens(config, artifacts),
         *_pyth(config),
+        *_permit2(config),
         *(step for feed in deployed_feeds(config) for step in _chainlink(feed)),
     ]
 
@@ -45,6 +46,7 @@ def support(name: str) -> Artifact:
         "FluxAggregator": components.chainlink_aggregator,
         "EACAggregatorProxy": components.chainlink_proxy,
         "MockPyth": components.mock_pyth,
+        "Permit2": components.permit2,
         "OptimismSequencerUptimeFeed": components.sequencer_uptime_feed,
         "MockOVMCrossDomainMessenger": components.l2_messenger,
     }
@@ -244,6 +246,11 @@ def _pyth(config: NetworkConfig) -> Iterator[Step]:
             if source.pyth
         ),
     )
+
+
+def _permit2(config: NetworkConfig) -> Iterator[Step]:
+    if config.permit2 and config.permit2.deploy:
+        yield create("permit2", support("Permit2"), lambda book: (), "deploy Permit2")
 
 
 def pyth_age(book: Book, feed_id: str) -> float:

@@ -94,6 +94,8 @@ class Stage:
             if source.chainlink and source.chainlink.address:
                 self._chainlink(source.chainlink, PRICES[name.removesuffix(":second")])
         self._pyth()
+        if self.config.permit2 and self.config.permit2.address:
+            self.place(support("Permit2"), self.config.permit2.address)
 
     def place(self, artifact: Artifact, address: str, *arguments: Any) -> None:
         """The contract at this address, as its constructor leaves it."""

@@ -193,6 +193,25 @@ def test_pyth_that_is_not_there(stage: Stage) -> None:
     assert set(told(stage, Verdict.REFUSED)) == {f"Pyth: no code at {address}"}
 
 
+def test_permit2_that_is_not_there(stage: Stage) -> None:
+    address = stage.config.permit2.address  # type: ignore[union-attr]
+    rpc(stage.w3, "anvil_setCode", address, "0x")
+    assert told(stage, Verdict.REFUSED) == [f"Permit2: no code at {address}"]
+
+
+def test_something_else_in_the_place_of_permit2(stage: Stage) -> None:
+    """The vault would be told it for good."""
+    address = stage.config.settlement.token.address
+    config = changed(stage, "permit2.address", address)
+    assert told(stage, Verdict.REFUSED, config) == [f"{address} is no Permit2"]
+
+
+def test_a_network_without_permit2_is_told_so(stage: Stage) -> None:
+    config = changed(stage, "permit2", None)
+    assert told(stage, Verdict.REFUSED, config) == []
+    assert "no Permit2" in told(stage, Verdict.NOTED, config)
+
+
 def test_a_pyth_price_of_other_decimals(stage: Stage) -> None:
     config = changed(stage, "underlyings.ETH.second.pyth.decimals", 5)
     assert told(stage, Verdict.REFUSED, config) == ["Pyth's ETH:second has 8 decimals, not 5"]

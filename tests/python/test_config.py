@@ -230,7 +230,10 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("assets.fpWETH.token.faucet.of", "stETH", "no asset 'stETH'"),
     ("settlement.token.decimals", 19, "can have no more"),
     ("pyth", None, "the network has no `pyth` contract"),
-    ("name", "base-sepolia", "feeds are deployed on the local network only"),
+    ("name", "base-sepolia", "feeds and Permit2 are deployed locally only"),
+    ("permit2", {}, "give either address (with cites) or deploy"),
+    ("permit2", {"deploy": True, "address": SOMEWHERE}, "give either address"),
+    ("permit2", {"address": SOMEWHERE}, "an address cites where it was seen"),
     ("testnet", False, "Input should be True"),
     ("roles", {"governor": SOMEWHERE.replace("1", "a")}, "not an address with its checksum"),
 ]
