@@ -12,6 +12,7 @@ import click
 from eth_typing import ChecksumAddress, HexAddress, HexStr
 from rich.console import Console
 from rich.table import Table
+from web3 import Web3
 
 from plimsoll import preview as governance
 from plimsoll.errors import PlimsollError
@@ -49,6 +50,19 @@ class AccountType(click.ParamType):
             return AccountId(ChecksumAddress(HexAddress(HexStr(owner))), int(sub_account or 0))
         except (ValueError, PlimsollError) as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class AddressType(click.ParamType):
+    """An address, with or without its checksum."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ChecksumAddress:
+        if not Web3.is_address(value):
+            self.fail(f"{value!r} is not an address", param, ctx)
+        return Web3.to_checksum_address(value)
 
 
 class TradeType(click.ParamType):
@@ -173,6 +187,29 @@ def risk(ctx: click.Context, account: AccountId) -> None:
             for held in now.portfolio.positions
         ],
     )
+
+
+@main.command()
+@click.argument("account", type=AccountType())
+@click.argument("delegate", type=AddressType())
+@click.pass_context
+def delegate(ctx: click.Context, account: AccountId, delegate: ChecksumAddress) -> None:
+    """What somebody may do with an account that is not his."""
+    house: Plimsoll = ctx.obj()
+    granted = house.account(account).delegation(delegate)
+    if granted is None:
+        raise click.ClickException(f"{delegate} was granted nothing on {account}")
+    names = _names(house.chain.addresses.underlyings)
+    markets = ", ".join(names.get(u, str(u)) for u in sorted(granted.markets))
+    rows = [
+        ("holds", "yes" if granted.holds(house.chain.now()) else "no longer"),
+        ("until", str(granted.expiry)),
+        ("bids", "yes" if granted.may_bid else "no"),
+        ("trades", "to reduce" if granted.reduce_only else "either way"),
+        ("leverage", "any" if granted.max_leverage is None else f"at most {granted.max_leverage}"),
+        ("markets", markets or "all"),
+    ]
+    Show().table(f"Delegate {delegate} of {account}", ["", ""], rows)
 
 
 @main.command()

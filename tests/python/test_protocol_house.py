@@ -18,6 +18,7 @@ from plimsoll.errors import (
     ContractError,
     InexactAmountError,
     InvalidConnectionError,
+    InvalidDelegationError,
     InvalidOrderError,
     MalformedIdError,
     TransactionFailedError,
@@ -216,6 +217,46 @@ class TestOrders:
         maker.set_delegate(delegate.address, REVOKED)
         with pytest.raises(ContractError, match="NotAuthorised"):
             trader.take(signed, 1)
+
+    def test_a_delegate_is_kept_to_his_grant(self, house, trader, maker):
+        delegate, eth = actor("delegate"), house.market("ETH")
+        scope = Delegation.build(max_leverage="0.05", markets=[eth.instrument], reduce_only=False)
+        assert maker.delegation(delegate.address) is None
+        maker.set_delegate(delegate.address, scope)
+        assert maker.delegation(delegate.address) == scope
+        ask = maker.sign(maker.order(eth, -20, 2_001, signer=delegate.address), delegate)
+        trader.take(ask, 3)
+        with pytest.raises(ContractError) as refused:
+            trader.take(ask, 3)
+        assert refused.value.name == "LeverageExceeded"
+        assert refused.value.values["maxLeverage"] == 5
+        bitcoin = maker.order(house.market("BTC"), -1, 50_000, signer=delegate.address)
+        with pytest.raises(ContractError, match="DelegateMarket"):
+            trader.take(maker.sign(bitcoin, delegate), 1)
+
+    def test_a_signed_grant_is_brought_by_anybody_once(self, house, trader, maker):
+        delegate, scope = actor("delegate").address, Delegation.build(reduce_only=True)
+        signed = maker.sign_delegate(delegate, scope)
+        told = signed.grant.message()
+        args = (told["account"], delegate, scope.message(), told["nonce"], told["deadline"])
+        on_chain = maker.chain.call(maker.contract.functions.hashDelegate(*args))
+        assert signed.grant.digest(maker.chain.domain) == bytes(on_chain)
+        stranger = house.seen_by(actor("stranger")).account(maker.id)
+        stranger.bring_delegate(signed)
+        assert maker.delegation(delegate) == scope
+        with pytest.raises(ContractError, match="InvalidSignature"):
+            stranger.bring_delegate(signed)
+
+    def test_a_signed_grant_is_for_its_account_and_its_time(self, house, trader, maker):
+        delegate = actor("delegate").address
+        signed = maker.sign_delegate(delegate, Delegation.build(), expires_in=60)
+        with pytest.raises(InvalidDelegationError, match="the grant is of"):
+            trader.bring_delegate(signed)
+        with pytest.raises(InvalidDelegationError, match="has to sign"):
+            maker.sign_delegate(delegate, Delegation.build(), key=actor("stranger"))
+        house.wait(61)
+        with pytest.raises(ContractError, match="GrantExpired"):
+            maker.bring_delegate(signed)
 
     def test_an_order_expires_by_the_chain_s_clock(self, house, trader, maker):
         ask = maker.sign(maker.order(house.market("ETH"), -3, 2_001, expires_in=60))
@@ -421,6 +462,19 @@ class TestCommand:
             self.run(house, monkeypatch, "risk", str(trader.id))
         assert "underlying" in shown.get()
         assert "│ equity" in shown.get()
+
+    def test_a_delegate_is_shown_with_what_he_may(self, house, monkeypatch, maker):
+        delegate = actor("delegate").address
+        rows = ("delegate", str(maker.id), delegate.lower())
+        scope = Delegation.build(maker.chain.now(), max_leverage="2.5", markets=[1])
+        maker.set_delegate(delegate, scope)
+        shown = {row[0]: row[1] for row in self.run(house, monkeypatch, *rows)}
+        assert shown["holds"] == "yes"
+        assert shown["leverage"] == "at most 2.50"
+        assert shown["markets"] == "ETH"
+        house.wait(1)
+        shown = {row[0]: row[1] for row in self.run(house, monkeypatch, *rows)}
+        assert shown["holds"] == "no longer"
 
     def test_preview_shows_now_and_then(self, house, monkeypatch, trader):
         rows = self.run(house, monkeypatch, "preview", str(trader.id), "--trade", "ETH:-2@1999")

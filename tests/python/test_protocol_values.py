@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from plimsoll import abi
+from plimsoll.delegates import REVOKED, Delegation, Grant
+from plimsoll.delegates import TYPES as GRANT_TYPES
 from plimsoll.errors import (
     ContractError,
     InexactAmountError,
+    InvalidDelegationError,
     InvalidOrderError,
     MalformedIdError,
     decode_error,
@@ -223,6 +226,70 @@ class TestOrders:
     def test_an_amount_finer_than_the_chain_is_refused(self):
         with pytest.raises(InexactAmountError):
             order(quantity="0.0000000000000000001").message()
+
+
+def grant(**overrides):
+    terms = {"max_leverage": "2.5", "markets": [1, Instrument.perpetual(7)]} | overrides
+    scope = Delegation.build(2_000_000_000, **terms)
+    owner = AccountId(actor("owner").address, 3)
+    return Grant(owner, actor("delegate").address, scope, nonce=4, deadline=1_900_000_000)
+
+
+class TestDelegations:
+    def test_the_message_is_in_the_chain_s_units(self):
+        assert grant(may_bid=True).delegation.message() == {
+            "expiry": 2_000_000_000,
+            "mayBid": True,
+            "reduceOnly": False,
+            "maxLeverage": 250,
+            "markets": 1 << 1 | 1 << 7,
+        }
+
+    @pytest.mark.parametrize("terms", [{}, {"max_leverage": None}, {"markets": ()}])
+    def test_reading_is_the_inverse_of_writing(self, terms):
+        made = grant(**terms).delegation
+        assert Delegation.decode(tuple(made.message().values())) == made
+
+    def test_the_struct_has_the_names_and_types_of_the_abi(self):
+        function = next(
+            entry for entry in abi.load("ClearingHouse") if entry.get("name") == "hashDelegate"
+        )
+        account, delegate, terms, nonce, deadline = function["inputs"]
+        parts = [account, delegate, *terms["components"], nonce, deadline]
+        told = [(part["name"], part["type"]) for part in GRANT_TYPES["Delegate"]]
+        assert told == [(part["name"], part["type"]) for part in parts]
+
+    def test_the_signature_recovers_to_the_owner(self):
+        signed = grant().sign(actor("owner"), DOMAIN)
+        found = Account.recover_message(grant().typed_data(DOMAIN), signature=signed.signature)
+        assert found == actor("owner").address
+        with pytest.raises(InvalidDelegationError, match="has to sign"):
+            grant().sign(actor("delegate"), DOMAIN)
+
+    @pytest.mark.parametrize(
+        "flaw",
+        [
+            {"expiry": -1},
+            {"expiry": 2**64},
+            {"max_leverage": 0},
+            {"max_leverage": -1},
+            {"markets": [256]},
+            {"markets": [-1]},
+        ],
+    )
+    def test_what_the_house_could_not_keep_is_not_built(self, flaw):
+        with pytest.raises(InvalidDelegationError):
+            Delegation.build(**flaw)
+
+    def test_leverage_finer_than_hundredths_is_refused(self):
+        with pytest.raises(InexactAmountError):
+            grant(max_leverage="1.001").delegation.message()
+
+    def test_it_holds_to_the_second(self):
+        scope = grant().delegation
+        assert scope.holds(2_000_000_000)
+        assert not scope.holds(2_000_000_001)
+        assert not REVOKED.holds(1)
 
 
 class TestErrors:
