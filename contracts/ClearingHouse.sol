@@ -170,7 +170,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     /// @inheritdoc IClearingHouse
     function addReserves(uint256 amount) external payable scoped {
         uint256 dollars = VAULT.collect(SETTLEMENT_TOKEN, msg.sender, amount) * _scale;
-        emit ReservesAdded(msg.sender, dollars, _pool.addCapital(dollars));
+        emit ReservesAdded(msg.sender, dollars, _pool.addCapital(_control.lending, dollars));
     }
 
     /// @inheritdoc IClearingHouse
@@ -329,6 +329,11 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     }
 
     /// @inheritdoc ILiquidationModule
+    function refresh(uint16) external payable {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
     function drawReserves(Account, uint256) external payable {
         Modules.run(LIQUIDATION_MODULE);
     }
@@ -443,7 +448,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
             if (resumesAt != 0 && block.timestamp < readyAt) revert PausedTooRecently(readyAt);
         }
         resumesAt = pause ? block.timestamp + MAX_LIQUIDATION_PAUSE : block.timestamp;
-        _control.liquidationResumesAt = resumesAt.toUint40();
+        _control.liquidationResumesAt = resumesAt.toUint32();
     }
 
     /// @dev The governor is who may replace the engine.

@@ -45,14 +45,16 @@ abstract contract Ledger is ILedger {
 
     struct Control {
         IMarginEngine engine;
-        /// Whether the engine was seen sealed, which is for ever.
-        bool isSealed;
         /// Bit 0 deposits, 1 withdrawals and transfers, 2 trades that add risk.
         uint8 pausedActions;
+        /// Whether the engine was seen sealed, which is for ever.
+        bool isSealed;
         /// Whether any bit of `_pausedAssets` is set.
         bool someAssetPaused;
         /// When a pause of liquidation ends or ended, seconds.
-        uint40 liquidationResumesAt;
+        uint32 liquidationResumesAt;
+        /// The terms of loans, a copy of the word LENDING.
+        uint40 lending;
     }
 
     /// @dev An account while it changes: read once by `_open`, written once by `_close`.
@@ -103,7 +105,7 @@ abstract contract Ledger is ILedger {
 
     /// @inheritdoc ILedger
     function pool() external view returns (Pool memory) {
-        return _pool.toView();
+        return _pool.toView(_control.lending);
     }
 
     /// @inheritdoc ILedger
@@ -136,7 +138,10 @@ abstract contract Ledger is ILedger {
     }
 
     function _close(Edit memory edit) internal {
-        if (edit.cash != 0) edit.word = edit.word.withPrincipal(_pool.move(edit.word.principal(), edit.cash));
+        if (edit.cash != 0) {
+            int256 moved = _pool.move(_control.lending, edit.word.principal(), edit.cash);
+            edit.word = edit.word.withPrincipal(moved);
+        }
         edit.base.write(AccountWord.unwrap(edit.word), edit.recall);
     }
 
@@ -159,7 +164,7 @@ abstract contract Ledger is ILedger {
     }
 
     function _cashOf(Edit memory edit) internal view returns (int256) {
-        return _pool.valueOf(edit.word.principal()) + edit.cash;
+        return _pool.valueOf(_control.lending, edit.word.principal()) + edit.cash;
     }
 
     function _collateralOf(Edit memory edit, uint16 asset) internal view returns (uint256) {
@@ -261,7 +266,7 @@ abstract contract Ledger is ILedger {
 
     function _readPortfolio(bytes32 base, AccountWord word, Moment moment) internal view returns (Portfolio memory) {
         return Portfolio({
-            cash: _pool.valueOf(word.principal()),
+            cash: _pool.valueOf(_control.lending, word.principal()),
             collateral: _readCollateral(base, word, moment),
             positions: _readPositions(base, word.count(), moment)
         });

@@ -7,7 +7,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
 import {ICollateralVault} from "../interfaces/ICollateralVault.sol";
-import {Kind} from "../interfaces/IHaircutRegistry.sol";
+import {IHaircutRegistry, Kind} from "../interfaces/IHaircutRegistry.sol";
 import {AuctionState, Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
 import {Factors, IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
@@ -19,6 +19,7 @@ import {Limits} from "./libraries/Delegations.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Moment, Recall} from "./libraries/Journal.sol";
+import {Lending} from "./libraries/Lending.sol";
 import {LossGuard} from "./libraries/LossGuard.sol";
 import {Positions} from "./libraries/Positions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
@@ -36,6 +37,7 @@ contract LiquidationModule is AuctionBook {
     using Holdings for Holding;
     using Instruments for Instrument;
     using Positions for Position;
+    using Lending for uint256;
     using SafeCast for uint256;
 
     /// @inheritdoc ILiquidationModule
@@ -57,6 +59,7 @@ contract LiquidationModule is AuctionBook {
         _requireGood(bid_);
         uint256 depth = _requireBiddable(bid_.account);
         Scope.resolve(bid_.account);
+        _pool.accrue(_control.lending);
 
         uint256 payout;
         {
@@ -123,6 +126,15 @@ contract LiquidationModule is AuctionBook {
     }
 
     /// @inheritdoc ILiquidationModule
+    function refresh(uint16 asset) external payable scoped {
+        if (asset != CASH) revert IHaircutRegistry.UnknownAsset(asset);
+        _pool.accrue(_control.lending);
+        uint256 terms = engine().parameter(Kind.LENDING, CASH).target;
+        _control.lending = terms.toUint40();
+        emit LendingTermsSet(terms.kink(), terms.rateAtKink(), terms.rateAtFull(), terms.reserveShare());
+    }
+
+    /// @inheritdoc ILiquidationModule
     function drawReserves(Account account, uint256 amount) external payable scoped {
         _requireBackstop();
         _requireOwner(account);
@@ -139,7 +151,7 @@ contract LiquidationModule is AuctionBook {
         if (amount == 0) revert ZeroAmount();
         Edit memory edit = _open(account, Recall.DROPPED);
         edit.cash = -amount.toInt256();
-        _pool.addCapital(amount);
+        _pool.addCapital(_control.lending, amount);
         _closeOutgoing(edit);
         emit ReservesReturned(account, amount);
     }
@@ -150,9 +162,9 @@ contract LiquidationModule is AuctionBook {
         _requireNotPaused(WITHDRAWALS, CASH);
         IClearingHouse house = IClearingHouse(address(this));
         (ICollateralVault vault, address token) = (house.VAULT(), house.SETTLEMENT_TOKEN());
-        _requireCashFree(vault, token, units);
         uint256 amount = units * 10 ** (CASH_DECIMALS - IERC20Metadata(token).decimals());
         _takeReserves(amount);
+        _requireCashFree(vault, token, units);
         _checkUnlessDeferred();
         emit ReservesPaid(to, amount);
         vault.release(token, to, units, 0);
@@ -164,9 +176,8 @@ contract LiquidationModule is AuctionBook {
 
     function _takeReserves(uint256 amount) private {
         if (amount == 0) revert ZeroAmount();
-        uint256 available = _pool.reserves();
+        uint256 available = _pool.takeReserves(_control.lending, amount);
         if (amount > available) revert InsufficientReserves(available, amount);
-        _pool.takeReserves(amount);
     }
 
     /// @return maxLeverage Of a delegate, hundredths; zero for none.
@@ -283,7 +294,7 @@ contract LiquidationModule is AuctionBook {
 
     function _bookLoss(Account account, uint256 loss) private {
         LossGuard.noteLoss();
-        (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit) = _pool.bookLoss(loss);
+        (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit) = _pool.bookLoss(_control.lending, loss);
         emit LossBooked(account, fromReserves, fromSuppliers, toDeficit);
     }
 
@@ -293,7 +304,7 @@ contract LiquidationModule is AuctionBook {
         Edit memory to = _open(bidder, Recall.DROPPED);
         _moveCash(from, to, fraction);
         _moveCollateral(from, to, fraction);
-        _pool.moveQuote(-_movePositions(from, to, fraction));
+        _pool.moveQuote(_control.lending, -_movePositions(from, to, fraction));
         to.cash -= price;
         if (price > 0) from.cash += price;
         from.word = from.word.withNextVersion();

@@ -152,7 +152,7 @@ contract TradingModule is OrderBook {
         amount = marked + held.quote();
         if (amount == 0) return 0;
         _putPosition(edit, index, instrument, held.size(), -marked);
-        _pool.moveQuote(-amount);
+        _pool.moveQuote(_control.lending, -amount);
         edit.cash = amount;
         _closeAndAnnounce(edit);
         emit VariationSettled(account, account.owner(), instrument, amount);
@@ -253,13 +253,15 @@ contract TradingModule is OrderBook {
             quoteFreed: 0,
             factors: unread
         });
+        // The reserves carry open interest with what they have earned up to now.
+        _pool.accrue(_control.lending);
         Leg[] calldata legs = order.legs;
         for (uint256 i = 0; i < legs.length; ++i) {
             _fillLeg(fill, legs[i]);
         }
         int256 paid = Rounding.divUp(fill.units * order.price - fill.marked, WAD);
-        _pool.moveQuote(-fill.quoteFreed);
-        _pool.addCapital(fill.maker.fee + fill.taker.fee);
+        _pool.moveQuote(_control.lending, -fill.quoteFreed);
+        _pool.addCapital(_control.lending, fill.maker.fee + fill.taker.fee);
         _closeSide(fill.maker, -paid);
         _closeSide(fill.taker, paid);
         _announce(fill.maker, fill.taker, fill.units, order.price);

@@ -4,10 +4,11 @@ pragma solidity ^0.8.28;
 import {Account, Instrument, Margin, Portfolio} from "./Types.sol";
 import {IMarginEngine} from "./IMarginEngine.sol";
 
-/// @notice The cash pool. Values in dollars with 18 decimals; indices in 27.
+/// @notice The cash pool with the interest up to now. Values in dollars with 18 decimals; indices in 27.
 struct Pool {
     uint256 supplyIndex;
     uint256 borrowIndex;
+    /// When interest was last booked, seconds.
     uint256 accruedAt;
     /// Sum of positive balances, at the supply index, rounded up.
     uint256 supplied;

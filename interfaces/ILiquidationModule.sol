@@ -58,6 +58,10 @@ interface ILiquidationModule {
     /// Reserves left as settlement tokens; dollars with 18 decimals.
     event ReservesPaid(address to, uint256 amount);
 
+    /// What borrowed cash costs from here on: kink and share of the reserves in percent, rates in tenths of a percent a
+    /// year.
+    event LendingTermsSet(uint256 kink, uint256 rateAtKink, uint256 rateAtFull, uint256 reserveShare);
+
     error AccountHealthy(Account account, int256 equity, uint256 maintenanceMargin);
     /// The second look came too early.
     error ObservedTooRecently(Account account, uint256 readyAt);
@@ -95,6 +99,9 @@ interface ILiquidationModule {
     function reset(Account account) external payable;
     /// @notice Writes off an account with debt and nothing else. Anyone.
     function writeOff(Account account) external payable;
+    /// @notice Brings the copies of the engine's words for an asset up to those in force: for cash the terms of loans,
+    /// after booking the interest at the old ones. Anyone.
+    function refresh(uint16 asset) external payable;
     /// @notice Turns reserves into cash of an account of the backstop's. Only the backstop.
     /// @param amount Dollars with 18 decimals.
     function drawReserves(Account account, uint256 amount) external payable;

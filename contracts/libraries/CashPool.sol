@@ -5,6 +5,8 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {Pool} from "../../interfaces/ILedger.sol";
+import {WAD} from "./Constants.sol";
+import {Lending} from "./Lending.sol";
 
 /// @dev Scale of the indices: 1.0.
 uint256 constant RAY = 1e27;
@@ -13,7 +15,7 @@ uint256 constant MIN_SUPPLY_INDEX = RAY / 1000;
 
 /// @title Cash as a lending pool: balances are principals, worth what the indices say
 /// @dev Conservation: settlement tokens in the vault = supplied * supplyIndex - borrowed * borrowIndex + netQuote +
-/// capital, and rounding only ever leaves more in the vault.
+/// capital, and rounding only ever leaves more in the vault. docs/ledger.md, section 1.
 library CashPool {
     using CashPool for State;
     using SafeCast for int256;
@@ -24,7 +26,7 @@ library CashPool {
         uint112 supplyIndex;
         /// What one of principal of a negative balance owes, 27 decimals.
         uint112 borrowIndex;
-        /// When balances last moved, seconds.
+        /// When interest was last booked, seconds.
         uint32 accruedAt;
 
         /// Sum of the positive principals.
@@ -35,8 +37,7 @@ library CashPool {
         /// Sum of every position's quote, dollars with 18 decimals.
         int128 netQuote;
         /// Reserves when positive, the recorded deficit when negative: a deficit arises only once the reserves are
-        /// spent,
-        /// and is repaid before they grow again.
+        /// spent, and is repaid before they grow again.
         int128 capital;
     }
 
@@ -45,28 +46,69 @@ library CashPool {
         (self.supplyIndex, self.borrowIndex, self.accruedAt) = (uint112(RAY), uint112(RAY), uint32(block.timestamp));
     }
 
-    /// @notice What a balance is worth: an asset rounded down, a debt rounded up.
-    function valueOf(State storage self, int256 principal) internal view returns (int256) {
+    /// @notice Books the interest up to now. Everything that moves the pool begins with it.
+    /// @param terms The LENDING word.
+    function accrue(State storage self, uint256 terms) internal {
+        if (_elapsed(self) == 0) return;
+        (uint256 supplyIndex, uint256 borrowIndex, uint256 toReserves) = self.current(terms);
+        // Both indices are bounded by their type; of the time 32 bits are the purpose, see `_elapsed`.
+        (self.supplyIndex, self.borrowIndex, self.accruedAt) =
+        (uint112(supplyIndex), uint112(borrowIndex), uint32(block.timestamp));
+        if (toReserves != 0) self.capital = (self.capital + toReserves.toInt256()).toInt128();
+    }
+
+    /// @notice The indices of this moment, and what interest not yet booked brings to the reserves.
+    /// @dev A dollar supplied earns at most what a dollar borrowed pays: the reserves lent the rest.
+    function current(State storage self, uint256 terms)
+        internal
+        view
+        returns (uint256 supplyIndex, uint256 borrowIndex, uint256 toReserves)
+    {
+        (supplyIndex, borrowIndex) = (self.supplyIndex, self.borrowIndex);
+        uint256 elapsed = _elapsed(self);
+        if (elapsed == 0 || terms == 0) return (supplyIndex, borrowIndex, 0);
+        (uint256 supplied, uint256 borrowed) = (self.supplied, self.borrowed);
+        if (borrowed == 0) return (supplyIndex, borrowIndex, 0);
+        // Principals have 128 bits, indices 112 and a growth 67, so no product leaves 256; `rise * supplied` is at most
+        // the interest.
+        uint256 lent = Math.ceilDiv(borrowed * borrowIndex, RAY) + self.unpaidWinnings();
+        uint256 used = Lending.utilisation(supplied * supplyIndex / RAY, lent);
+        uint256 growth = Lending.growth(Lending.rateUp(terms, used), elapsed);
+        uint256 interest = Math.min(type(uint112).max - borrowIndex, Math.ceilDiv(borrowIndex * growth, WAD));
+        borrowIndex += interest;
+        interest *= borrowed;
+        uint256 rise;
+        if (supplied != 0) {
+            rise =
+                Math.min(supplyIndex * growth / WAD, interest * (100 - Lending.reserveShare(terms)) / (100 * supplied));
+            rise = Math.min(rise, type(uint112).max - supplyIndex);
+        }
+        return (supplyIndex + rise, borrowIndex, (interest - rise * supplied) / RAY);
+    }
+
+    /// @notice What a balance is worth now: an asset rounded down, a debt rounded up.
+    function valueOf(State storage self, uint256 terms, int256 principal) internal view returns (int256) {
+        if (principal == 0) return 0;
+        (uint256 supplyIndex, uint256 borrowIndex,) = self.current(terms);
         // An int120 times a uint112 is below 2^232.
-        if (principal >= 0) return int256(uint256(principal) * self.supplyIndex / RAY);
-        return -int256(Math.ceilDiv(uint256(-principal) * self.borrowIndex, RAY));
+        if (principal > 0) return int256(uint256(principal) * supplyIndex / RAY);
+        return -int256(Math.ceilDiv(uint256(-principal) * borrowIndex, RAY));
     }
 
     /// @notice Changes a balance by `change` dollars.
     /// @return moved The new principal; the account's value is never above the exact one.
-    function move(State storage self, int256 principal, int256 change) internal returns (int256 moved) {
-        moved = self.principalOf(self.valueOf(principal) + change);
+    function move(State storage self, uint256 terms, int256 principal, int256 change) internal returns (int256 moved) {
+        self.accrue(terms);
+        moved = self.principalOf(self.valueOf(terms, principal) + change);
         (uint256 supplied, uint256 borrowed) = (self.supplied, self.borrowed);
         if (principal >= 0) supplied -= uint256(principal);
         else borrowed -= uint256(-principal);
         if (moved >= 0) supplied += uint256(moved);
         else borrowed += uint256(-moved);
         (self.supplied, self.borrowed) = (supplied.toUint128(), borrowed.toUint128());
-        // Truncation after 2106 is harmless: no interest runs yet.
-        if (self.accruedAt != uint32(block.timestamp)) self.accruedAt = uint32(block.timestamp);
     }
 
-    /// @notice The principal worth at most `value`.
+    /// @notice The principal worth at most `value`, at the indices booked.
     function principalOf(State storage self, int256 value) internal view returns (int256) {
         // RAY < 2^90 and an index is at least 2^79, so a value that fits int128 overflows nothing here.
         int256 bounded = value.toInt128();
@@ -75,61 +117,73 @@ library CashPool {
     }
 
     /// @notice Books quote that turned into cash (negative change) or back.
-    function moveQuote(State storage self, int256 change) internal {
-        if (change != 0) self.netQuote = (self.netQuote + change).toInt128();
+    function moveQuote(State storage self, uint256 terms, int256 change) internal {
+        if (change == 0) return;
+        self.accrue(terms);
+        self.netQuote = (self.netQuote + change).toInt128();
     }
 
     /// @notice Adds to the reserves, after repaying the deficit.
     /// @return repaid The part that repaid deficit.
-    function addCapital(State storage self, uint256 amount) internal returns (uint256 repaid) {
+    function addCapital(State storage self, uint256 terms, uint256 amount) internal returns (uint256 repaid) {
+        if (amount == 0) return 0;
+        self.accrue(terms);
         repaid = Math.min(amount, self.deficit());
         self.capital = (self.capital + amount.toInt256()).toInt128();
     }
 
-    /// @notice Takes from the reserves. The caller has bounded `amount` by them.
-    function takeReserves(State storage self, uint256 amount) internal {
+    /// @notice Takes from the reserves.
+    /// @return available What they hold; less than `amount` takes nothing.
+    function takeReserves(State storage self, uint256 terms, uint256 amount) internal returns (uint256 available) {
+        self.accrue(terms);
+        available = self.reserves();
         // At most the reserves, which are half of the range of their type.
-        self.capital -= int128(int256(amount));
+        if (amount <= available) self.capital -= int128(int256(amount));
     }
 
     /// @notice Has a loss borne: by the reserves, then by suppliers, then by nobody yet.
     /// @dev Suppliers lose at least what is booked to them: the cut of the index is rounded up.
-    function bookLoss(State storage self, uint256 loss)
+    function bookLoss(State storage self, uint256 terms, uint256 loss)
         internal
         returns (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit)
     {
+        self.accrue(terms);
         fromReserves = Math.min(loss, self.reserves());
         fromSuppliers = _cutSupply(self, loss - fromReserves);
         toDeficit = loss - fromReserves - fromSuppliers;
         self.capital = (self.capital - (fromReserves + toDeficit).toInt256()).toInt128();
     }
 
+    /// @notice The reserves as booked.
     function reserves(State storage self) internal view returns (uint256) {
-        // At least zero by the maximum.
-        return uint256(SignedMath.max(self.capital, 0));
+        return _positive(self.capital);
     }
 
+    /// @notice The deficit as booked.
     function deficit(State storage self) internal view returns (uint256) {
-        // At least zero by the maximum; widening first keeps the negation exact.
-        return uint256(SignedMath.max(-int256(self.capital), 0));
+        // Widening first keeps the negation exact.
+        return _positive(-int256(self.capital));
     }
 
     /// @notice What winners have turned into cash beyond what losers have settled.
     function unpaidWinnings(State storage self) internal view returns (uint256) {
         // As in `deficit`.
-        return uint256(SignedMath.max(-int256(self.netQuote), 0));
+        return _positive(-int256(self.netQuote));
     }
 
-    function toView(State storage self) internal view returns (Pool memory) {
+    /// @notice The pool with the interest up to now.
+    function toView(State storage self, uint256 terms) internal view returns (Pool memory) {
+        (uint256 supplyIndex, uint256 borrowIndex, uint256 toReserves) = self.current(terms);
+        int256 capital = self.capital + toReserves.toInt256();
         return Pool({
-            supplyIndex: self.supplyIndex,
-            borrowIndex: self.borrowIndex,
+            supplyIndex: supplyIndex,
+            borrowIndex: borrowIndex,
             accruedAt: self.accruedAt,
-            supplied: Math.ceilDiv(uint256(self.supplied) * self.supplyIndex, RAY),
-            borrowed: uint256(self.borrowed) * self.borrowIndex / RAY,
+            supplied: Math.ceilDiv(uint256(self.supplied) * supplyIndex, RAY),
+            borrowed: uint256(self.borrowed) * borrowIndex / RAY,
             netQuote: self.netQuote,
-            reserves: self.reserves(),
-            deficit: self.deficit()
+            reserves: _positive(capital),
+            deficit: _positive(-capital)
         });
     }
 
@@ -143,5 +197,18 @@ library CashPool {
         (cut, borne) = cut <= room ? (cut, loss) : (room, room * supplied / RAY);
         // `cut` is at most `room`, so the index stays at least at its floor.
         self.supplyIndex = uint112(self.supplyIndex - cut);
+    }
+
+    /// @dev Seconds since interest was booked.
+    function _elapsed(State storage self) private view returns (uint256) {
+        // Time is kept modulo 2^32, so the difference is exact for 136 years.
+        unchecked {
+            return uint32(block.timestamp) - self.accruedAt;
+        }
+    }
+
+    function _positive(int256 value) private pure returns (uint256) {
+        // At least zero by the maximum.
+        return uint256(SignedMath.max(value, 0));
     }
 }

@@ -21,7 +21,15 @@ from plimsoll.instruments import AccountId
 from plimsoll.orders import TYPES
 from plimsoll.risk import model
 from plimsoll.risk.model import WAD
-from plimsoll.risk.params import AssetParams, GlobalParams, MarketParams, UnderlyingParams
+from plimsoll.risk.params import (
+    AssetParams,
+    GlobalParams,
+    Kind,
+    LendingParams,
+    MarketParams,
+    OutflowParams,
+    UnderlyingParams,
+)
 from plimsoll.units import to_units_exact, to_wad_exact
 from tests.evm import Contract, Receipt
 from tests.world import LARGEST_FUNDING_CAP, Market, unpack_portfolio
@@ -105,6 +113,9 @@ class Stage(Market):
         reserves: Amount = 50_000_000,
         lent: Amount = 50_000_000,
         permit2: Mapping[str, Any] | None = None,
+        lending: LendingParams | None = None,
+        outflows: Mapping[int, int] | None = None,
+        backstop: str | None = None,
     ) -> None:
         super().__init__(factors=factors)
         self.permit2 = self.evm.deploy(permit2) if permit2 else NOBODY
@@ -118,7 +129,14 @@ class Stage(Market):
             self._list_collateral(asset, one)
         if grace is not None:
             self._list_sequencer(grace)
-        self._open_house()
+        if lending is not None:
+            self.engine.setUp(Kind.LENDING, CASH, lending.word)
+        limits = outflows or {}
+        for asset, limit in limits.items():
+            self.engine.setUp(Kind.OUTFLOW, asset, OutflowParams(limit).word)
+        self._open_house(backstop)
+        for asset in {CASH, *limits}:
+            self.house.refresh(asset)
         self.lender = self.fund("lender", lent)
         self.add_reserves(reserves)
 
@@ -155,7 +173,7 @@ class Stage(Market):
         """An uptime feed that has been up for as long as its grace period."""
         self.set_sequencer(grace).set(0, self.now - grace)
 
-    def _open_house(self) -> None:
+    def _open_house(self, backstop: str | None) -> None:
         evm = self.evm
         modules = evm.deploy("TradingModule"), evm.deploy("LiquidationModule")
         self.dollar = self.tokens[CASH]
@@ -163,6 +181,8 @@ class Stage(Market):
         self.house = evm.deploy("ClearingHouse", *parts)
         self.vault = evm.at(self.house.call.VAULT(), "CollateralVault")
         self.lens = evm.deploy("Lens", self.house)
+        if backstop is not None:
+            self.house.bindBackstop(self.actor(backstop))
         self.seal(self.house)
 
     # People and money

@@ -27,21 +27,18 @@ from tests.unit.conftest import kept
 RESERVES = 50_000_000
 
 
-class Backed(Stage):
+def backed_stage(**fields: Any) -> Stage:
     """A stage whose reserves belong to the actor `backstop`."""
-
-    def seal(self, clearing_house: Contract) -> None:
-        clearing_house.bindBackstop(self.actor("backstop").address)
-        super().seal(clearing_house)
+    return Stage(backstop="backstop", **fields)
 
 
 @pytest.fixture(scope="module")
-def backed() -> Backed:
-    return Backed(underlyings=MARKETS, collateral=ASSETS)
+def backed() -> Stage:
+    return backed_stage(underlyings=MARKETS, collateral=ASSETS)
 
 
 @pytest.fixture
-def stage(backed: Backed) -> Iterator[Stage]:
+def stage(backed: Stage) -> Iterator[Stage]:
     yield from kept(backed)
 
 
@@ -153,7 +150,7 @@ class TestReturning:
         assert stage.house.call.pool() == pool
 
     def test_repays_the_deficit_first(self) -> None:
-        stage = Backed(reserves=1_000, lent=1)
+        stage = backed_stage(reserves=1_000, lent=1)
         leave_with_debt(stage, stage.account("owner"), 1_498)
         stage.house.writeOff(stage.account("owner"))
         deficit = stage.house.call.pool().deficit
@@ -195,7 +192,7 @@ class TestReturning:
 class TestPaying:
     @pytest.mark.parametrize("decimals", [0, 6, 18])
     def test_turns_reserves_into_tokens(self, decimals: int) -> None:
-        stage = Backed(cash_decimals=decimals)
+        stage = backed_stage(cash_decimals=decimals)
         pool, desk = stage.house.call.pool(), stage.actor("desk").address
         receipt = act(stage, "payReserves", desk, 7)
         dollars = 7 * 10 ** (18 - decimals)
@@ -208,7 +205,7 @@ class TestPaying:
         assert stage.surplus([]) == 0
 
     def test_is_bounded_by_the_reserves(self) -> None:
-        stage = Backed(reserves=1_000, lent=5_000)
+        stage = backed_stage(reserves=1_000, lent=5_000)
         units = cash_units(stage, 1_000)
         stranger = stage.actor("stranger").address
         with refuses(stage, "InsufficientReserves", wad(1_000), wad(1_000) + 10**12):
@@ -218,7 +215,7 @@ class TestPaying:
         assert stage.dollar.call.balanceOf(stranger) == units
 
     def test_is_bounded_by_the_tokens_present(self) -> None:
-        stage = Backed(reserves=1_000, lent=500)
+        stage = backed_stage(reserves=1_000, lent=500)
         stage.deposit("owner", WETH, WAD)
         stage.withdraw_cash(stage.account("owner"), 1_000)
         left = cash_units(stage, 500)
@@ -229,7 +226,7 @@ class TestPaying:
 
     def test_waits_for_losers(self) -> None:
         """Reserves are what unpaid winnings would have to come from."""
-        stage = Backed(factors=replace(GLOBALS, winners_cap=1, payout_cap=1_000))
+        stage = backed_stage(factors=replace(GLOBALS, winners_cap=1, payout_cap=1_000))
         for who in ("owner", "maker"):
             stage.fund(who, 100_000)
         stage.trade("owner", "maker", {ETH: 1})
