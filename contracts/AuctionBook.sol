@@ -6,8 +6,10 @@ import {Auction, AuctionState, ILiquidationModule} from "../interfaces/ILiquidat
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Margin} from "../interfaces/Types.sol";
 import {Auctions} from "./libraries/Auctions.sol";
+import {MICRO} from "./libraries/CashLimits.sol";
 import {Moment} from "./libraries/Journal.sol";
 import {Exits} from "./Exits.sol";
+import {HALTED} from "./Gate.sol";
 
 /// @title What is known of auctions: their clock, their depth and what a bid would get
 abstract contract AuctionBook is Exits, ILiquidationModule {
@@ -17,6 +19,21 @@ abstract contract AuctionBook is Exits, ILiquidationModule {
     function auction(Account account) external view returns (Auction memory, uint256 depth) {
         Auctions.Record memory record = _auctions[account];
         return (record.toView(), record.isFlagged() ? _depthOf(record) : 0);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function provisionOf(Account account) external view returns (uint256) {
+        return _auctions[account].provision * MICRO;
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function windDown()
+        external
+        view
+        returns (bool halted, uint256 resumeReadyAt, uint256 shutReadyAt, uint256 shutAt)
+    {
+        WindDown memory state = _windDown;
+        return (_isPaused(HALTED), state.resumeReadyAt, state.shutReadyAt, state.shutAt);
     }
 
     /// @inheritdoc ILiquidationModule

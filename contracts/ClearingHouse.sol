@@ -26,7 +26,7 @@ import {Modules} from "./libraries/Modules.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {AuctionBook} from "./AuctionBook.sol";
 import {CollateralVault} from "./CollateralVault.sol";
-import {DEPOSITS, LIQUIDATION, WITHDRAWALS} from "./Gate.sol";
+import {DEPOSITS, HALTED, LIQUIDATION, SHUT, WITHDRAWALS} from "./Gate.sol";
 import {ASSET_LIMIT, CASH, CASH_DECIMALS} from "./Ledger.sol";
 import {OrderBook} from "./OrderBook.sol";
 
@@ -35,6 +35,9 @@ uint256 constant ENGINE_DELAY = 2 days;
 /// @dev A pause of liquidation ends by itself after the first, and cannot follow another within the second.
 uint256 constant MAX_LIQUIDATION_PAUSE = 6 hours;
 uint256 constant LIQUIDATION_PAUSE_COOLDOWN = 1 days;
+
+/// @dev What only losses and the shutdown stop.
+uint256 constant UNPAUSABLE = 1 << HALTED | 1 << SHUT;
 
 /// @title The door
 /// @dev Trading and liquidation are immutable modules that run on this storage by delegatecall.
@@ -217,7 +220,8 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         bool lifts = actionsNow & ~actions != 0 || assetsNow & ~assets != 0;
         if (lifts && !_isGovernor(msg.sender)) revert AccessManagedUnauthorized(msg.sender);
         _pauseLiquidation(actions >> LIQUIDATION & 1 == 1);
-        _control.pausedActions = (actions & ~(1 << LIQUIDATION)).toUint8();
+        uint256 kept = _control.pausedActions & UNPAUSABLE;
+        _control.pausedActions = ((actions & ~(1 << LIQUIDATION | UNPAUSABLE)) | kept).toUint8();
         _control.someAssetPaused = assets != 0;
         _pausedAssets = assets.toUint96();
         emit PauseSet(actions, assets, msg.sender);
@@ -226,7 +230,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     /// @inheritdoc IClearingHouse
     function pauseState() public view returns (uint256 actions, uint256 assets, uint256 liquidationResumesAt) {
         liquidationResumesAt = _control.liquidationResumesAt;
-        actions = _control.pausedActions;
+        actions = _control.pausedActions & ~UNPAUSABLE;
         if (block.timestamp < liquidationResumesAt) actions |= 1 << LIQUIDATION;
         assets = _pausedAssets;
     }
@@ -303,6 +307,11 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         Modules.run(TRADING_MODULE);
     }
 
+    /// @inheritdoc ITradingModule
+    function closeOut(Account, Instrument) external payable returns (int256) {
+        Modules.run(TRADING_MODULE);
+    }
+
     /// @inheritdoc ILiquidationModule
     function flag(Account) external payable {
         Modules.run(LIQUIDATION_MODULE);
@@ -345,6 +354,36 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
 
     /// @inheritdoc ILiquidationModule
     function payReserves(address, uint256) external payable {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function submitResume() external restricted {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function acceptResume() external {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function revokeResume() external restricted {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function submitShutdown() external restricted {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function acceptShutdown() external {
+        Modules.run(LIQUIDATION_MODULE);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function revokeShutdown() external restricted {
         Modules.run(LIQUIDATION_MODULE);
     }
 
@@ -405,7 +444,8 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     function _takeCash(Edit memory edit, uint256 amount) private returns (address token, uint256 claimsLeft) {
         _requireCashFree(VAULT, SETTLEMENT_TOKEN, amount);
         // `amount` is at most what the vault holds, and `_scale` at most 1e18.
-        edit.cash = -(amount * _scale).toInt256();
+        uint256 dollars = amount * _scale;
+        edit.cash = -(dollars + _countCashOut(edit.account, dollars)).toInt256();
         return (SETTLEMENT_TOKEN, 0);
     }
 
@@ -417,7 +457,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     {
         _reduceCollateral(edit, asset, amount);
         Custody.State storage custody = _custody[asset];
-        return (custody.token, custody.remove(amount));
+        return (custody.token, custody.remove(asset, amount));
     }
 
     function _reduceCollateral(Edit memory edit, uint16 asset, uint256 amount) private {
@@ -463,7 +503,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
             Custody.State storage custody = _custody[asset];
             address token = custody.token;
             if (token == address(0)) continue;
-            if (custody.total == 0) custody.token = address(0);
+            if (custody.total == 0) (custody.token, custody.word) = (address(0), 0);
             else if (next.tokenOf(asset) != token) revert EngineInvalid(address(next));
         }
     }

@@ -3,17 +3,28 @@ pragma solidity 0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ICollateralVault} from "../interfaces/ICollateralVault.sol";
+import {Account} from "../interfaces/Types.sol";
+import {Accounts} from "./libraries/Accounts.sol";
+import {CashLimits} from "./libraries/CashLimits.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {LossGuard} from "./libraries/LossGuard.sol";
+import {Provisions} from "./libraries/Provisions.sol";
 import {Scope} from "./libraries/Scope.sol";
-import {Gate} from "./Gate.sol";
+import {Gate, SHUT} from "./Gate.sol";
+import {CASH} from "./Ledger.sol";
+
+/// @dev How long the house has been shut when positions begin to become cash.
+uint256 constant CLOSING_DELAY = 7 days;
 
 /// @title What must hold before anything leaves
 abstract contract Exits is Gate {
+    using Accounts for Account;
+    using CashLimits for CashLimits.State;
     using CashPool for CashPool.State;
 
     /// @dev What left must leave initial margin behind, at prices beyond doubt.
     function _closeOutgoing(Edit memory edit) internal {
+        if (_isPaused(SHUT) && edit.word.count() != 0 && _isClosing()) revert PositionsOpen(edit.account);
         edit.word = edit.word.withNextVersion();
         _close(edit);
         Scope.touch(edit.account, Scope.STRICT | Scope.CERTAIN);
@@ -25,6 +36,24 @@ abstract contract Exits is Gate {
         uint256 available = IERC20(token).balanceOf(address(vault));
         if (units > available) revert InsufficientLiquidity(available, units);
         _requireWinnersPaid();
+    }
+
+    /// @dev Counts a withdrawal of cash against its limit.
+    /// @return charge What it leaves to the reserves for losses that are known and not yet booked, dollars.
+    function _countCashOut(Account account, uint256 dollars) internal returns (uint256 charge) {
+        _limits.count(CASH, dollars);
+        uint256 expected = _limits.total();
+        if (expected == 0) return 0;
+        uint256 terms = _control.lending;
+        _pool.accrue(terms);
+        charge = Provisions.chargeUp(dollars, expected, _pool.reserves(), _pool.supply());
+        if (charge == 0) return 0;
+        _pool.addCapital(terms, charge);
+        emit ProvisionCharged(account, account.owner(), charge);
+    }
+
+    function _isClosing() internal view returns (bool) {
+        return block.timestamp >= _windDown.shutAt + CLOSING_DELAY;
     }
 
     function _requireWinnersPaid() private view {

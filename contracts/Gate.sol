@@ -23,6 +23,9 @@ uint256 constant DEPOSITS = 0;
 uint256 constant WITHDRAWALS = 1;
 uint256 constant RISK = 2;
 uint256 constant LIQUIDATION = 3;
+/// @dev Further bits of what is paused, which no `setPause` reaches: after a loss beyond the reserves, and for good.
+uint256 constant HALTED = 6;
+uint256 constant SHUT = 7;
 
 /// @title Who may enter, and what every touched account must pass on the way out
 abstract contract Gate is Ledger {

@@ -14,6 +14,7 @@ import {Accounts} from "./libraries/Accounts.sol";
 import {ACCOUNT_SLOTS, AccountSlots} from "./libraries/AccountSlots.sol";
 import {AccountWord} from "./libraries/AccountWords.sol";
 import {Auctions} from "./libraries/Auctions.sol";
+import {CashLimits} from "./libraries/CashLimits.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {Custody} from "./libraries/Custody.sol";
 import {Delegations} from "./libraries/Delegations.sol";
@@ -37,7 +38,9 @@ uint256 constant MAX_BIDDER_POSITIONS = 255;
 abstract contract Ledger is ILedger {
     using Accounts for Account;
     using AccountSlots for bytes32;
+    using CashLimits for CashLimits.State;
     using CashPool for CashPool.State;
+    using Custody for Custody.State;
     using Instruments for Instrument;
     using Journal for bytes32;
     using Positions for Position;
@@ -45,7 +48,7 @@ abstract contract Ledger is ILedger {
 
     struct Control {
         IMarginEngine engine;
-        /// Bit 0 deposits, 1 withdrawals and transfers, 2 trades that add risk.
+        /// Bit 0 deposits, 1 withdrawals and transfers, 2 trades that add risk; 6 halted, 7 shut, which no pause sets.
         uint8 pausedActions;
         /// Whether the engine was seen sealed, which is for ever.
         bool isSealed;
@@ -55,6 +58,22 @@ abstract contract Ledger is ILedger {
         uint32 liquidationResumesAt;
         /// The terms of loans, a copy of the word LENDING.
         uint40 lending;
+    }
+
+    /// @dev How far the house is from being wound down. Seconds, zero for not at all.
+    struct WindDown {
+        /// When a halt can be lifted.
+        uint40 resumeReadyAt;
+        /// When the house can be shut.
+        uint40 shutReadyAt;
+        uint40 shutAt;
+    }
+
+    /// @dev What a unit of an instrument was fixed to be worth, once and for everybody.
+    struct Fixing {
+        bool isFixed;
+        /// Dollars beyond the quote, 18 decimals.
+        int248 basis;
     }
 
     /// @dev An account while it changes: read once by `_open`, written once by `_close`.
@@ -81,6 +100,9 @@ abstract contract Ledger is ILedger {
     Control internal _control;
     uint96 internal _pausedAssets;
     address internal _backstop;
+    CashLimits.State internal _limits;
+    WindDown internal _windDown;
+    mapping(Instrument instrument => Fixing) internal _fixings;
 
     /// @inheritdoc ILedger
     function engine() public view returns (IMarginEngine) {
@@ -121,6 +143,18 @@ abstract contract Ledger is ILedger {
     /// @inheritdoc ILedger
     function claims(uint16 asset) external view returns (uint256) {
         return _custody[asset].total;
+    }
+
+    /// @inheritdoc ILedger
+    function outflow(uint16 asset) external view returns (uint256 limit, uint256 used, uint256 windowStart) {
+        if (asset == CASH) return _limits.toView();
+        Custody.State storage custody = _custody[asset];
+        return (custody.limit(), custody.outflow(), custody.windowStart);
+    }
+
+    /// @inheritdoc ILedger
+    function provisions() external view returns (uint256) {
+        return _limits.total();
     }
 
     /// @inheritdoc ILedger

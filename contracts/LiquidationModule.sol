@@ -13,8 +13,10 @@ import {Factors, IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {Auctions, LOOK_INTERVAL} from "./libraries/Auctions.sol";
+import {CashLimits, MICRO} from "./libraries/CashLimits.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
+import {Custody} from "./libraries/Custody.sol";
 import {Limits} from "./libraries/Delegations.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
@@ -22,21 +24,28 @@ import {Moment, Recall} from "./libraries/Journal.sol";
 import {Lending} from "./libraries/Lending.sol";
 import {LossGuard} from "./libraries/LossGuard.sol";
 import {Positions} from "./libraries/Positions.sol";
+import {Provisions} from "./libraries/Provisions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {AuctionBook} from "./AuctionBook.sol";
-import {WITHDRAWALS} from "./Gate.sol";
-import {CASH, CASH_DECIMALS, MAX_BIDDER_POSITIONS} from "./Ledger.sol";
+import {HALTED, SHUT, WITHDRAWALS} from "./Gate.sol";
+import {ASSET_LIMIT, CASH, CASH_DECIMALS, MAX_BIDDER_POSITIONS} from "./Ledger.sol";
+
+/// @dev How long what governance submits about a halt or the shutdown waits.
+uint256 constant WIND_DOWN_DELAY = 2 days;
 
 /// @title The auction, slices, the waterfall and its reserves
 /// @dev Runs by delegatecall on the storage of the ClearingHouse.
 contract LiquidationModule is AuctionBook {
     using Accounts for Account;
     using Auctions for Auctions.Record;
+    using CashLimits for CashLimits.State;
     using CashPool for CashPool.State;
+    using Custody for Custody.State;
     using Holdings for Holding;
     using Instruments for Instrument;
     using Positions for Position;
+    using Provisions for uint256;
     using Lending for uint256;
     using SafeCast for uint256;
 
@@ -62,6 +71,7 @@ contract LiquidationModule is AuctionBook {
         _pool.accrue(_control.lending);
 
         uint256 payout;
+        uint256 provision;
         {
             IMarginEngine engine_ = engine();
             Margin memory margin_ = engine_.assess(_portfolio(bid_.account, Moment.NOW));
@@ -70,10 +80,12 @@ contract LiquidationModule is AuctionBook {
             (fraction, price) = Auctions.calculate(margin_, factors, depth, bid_.fraction);
             if (price > bid_.maxPrice) revert PriceAboveLimit(price, bid_.maxPrice);
             payout = _payoutOf(bid_.account, price, margin_, factors);
+            provision = Provisions.ofEquity(margin_.maintenanceEquity).afterSlice(fraction);
         }
         if (payout != 0) _bookLoss(bid_.account, payout);
         _moveSlice(bid_.account, bid_.bidder, fraction, price);
         if (fraction == WAD) _endAuction(bid_.account);
+        else _provide(bid_.account, _auctions[bid_.account], provision);
         Scope.touch(bid_.bidder, Scope.STRICT);
         emit SliceTaken(bid_.account, bid_.bidder, fraction, price, payout, depth);
         _requireLeverage(bid_.bidder, maxLeverage);
@@ -87,9 +99,9 @@ contract LiquidationModule is AuctionBook {
         if (margin_.doubtful) {
             // Again and again would keep every bid from the block of a tick.
             if (record.state == AuctionState.HALTED) return;
-            _enter(account, record, AuctionState.HALTED);
+            _enter(account, record, AuctionState.HALTED, margin_);
         } else if (Auctions.isHealthy(margin_)) {
-            _enter(account, record, AuctionState.STANDING);
+            _enter(account, record, AuctionState.STANDING, margin_);
         } else {
             revert StillUnhealthy(account, margin_.maintenanceEquity, margin_.maintenanceMargin);
         }
@@ -126,12 +138,71 @@ contract LiquidationModule is AuctionBook {
     }
 
     /// @inheritdoc ILiquidationModule
+    function submitResume() external {
+        if (!_isPaused(HALTED)) revert NotHalted();
+        uint256 readyAt = block.timestamp + WIND_DOWN_DELAY;
+        _windDown.resumeReadyAt = readyAt.toUint40();
+        emit ResumeSubmitted(readyAt);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function acceptResume() external {
+        uint256 readyAt = _windDown.resumeReadyAt;
+        if (readyAt == 0 || block.timestamp < readyAt) revert ResumeNotReady(readyAt);
+        delete _windDown.resumeReadyAt;
+        // The one bit of eight.
+        _control.pausedActions &= ~uint8(1 << HALTED);
+        emit HaltSet(false);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function revokeResume() external {
+        delete _windDown.resumeReadyAt;
+        emit ResumeRevoked();
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function submitShutdown() external {
+        if (_isPaused(SHUT)) revert Shut();
+        uint256 readyAt = block.timestamp + WIND_DOWN_DELAY;
+        _windDown.shutReadyAt = readyAt.toUint40();
+        emit ShutdownSubmitted(readyAt);
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function acceptShutdown() external {
+        uint256 readyAt = _windDown.shutReadyAt;
+        if (readyAt == 0 || block.timestamp < readyAt) revert ShutdownNotReady(readyAt);
+        delete _windDown.shutReadyAt;
+        _windDown.shutAt = block.timestamp.toUint40();
+        _stop(SHUT);
+        emit ShutdownAccepted();
+    }
+
+    /// @inheritdoc ILiquidationModule
+    function revokeShutdown() external {
+        delete _windDown.shutReadyAt;
+        emit ShutdownRevoked();
+    }
+
+    /// @inheritdoc ILiquidationModule
     function refresh(uint16 asset) external payable scoped {
-        if (asset != CASH) revert IHaircutRegistry.UnknownAsset(asset);
-        _pool.accrue(_control.lending);
-        uint256 terms = engine().parameter(Kind.LENDING, CASH).target;
-        _control.lending = terms.toUint40();
-        emit LendingTermsSet(terms.kink(), terms.rateAtKink(), terms.rateAtFull(), terms.reserveShare());
+        if (asset >= ASSET_LIMIT) revert IHaircutRegistry.UnknownAsset(asset);
+        IMarginEngine engine_ = engine();
+        uint256 limit;
+        uint40 word = engine_.parameter(Kind.OUTFLOW, asset).target.toUint40();
+        if (asset == CASH) {
+            _refreshLending(engine_);
+            _limits.word = word;
+            (limit,,) = _limits.toView();
+        } else {
+            Custody.State storage custody = _custody[asset];
+            // Truncation is the purpose: 8 bits above the token's address and underlying, as Params.sol lays them out.
+            uint8 decimals = uint8(engine_.parameter(Kind.TOKEN, asset).target >> 176);
+            (custody.word, custody.decimals) = (word, decimals);
+            limit = custody.limit();
+        }
+        emit OutflowLimitSet(asset, limit);
     }
 
     /// @inheritdoc ILiquidationModule
@@ -160,6 +231,8 @@ contract LiquidationModule is AuctionBook {
     function payReserves(address to, uint256 units) external payable scoped {
         _requireBackstop();
         _requireNotPaused(WITHDRAWALS, CASH);
+        if (_isPaused(HALTED)) revert RiskHalted();
+        if (_limits.provisions != 0) revert ProvisionOpen(_limits.total());
         IClearingHouse house = IClearingHouse(address(this));
         (ICollateralVault vault, address token) = (house.VAULT(), house.SETTLEMENT_TOKEN());
         uint256 amount = units * 10 ** (CASH_DECIMALS - IERC20Metadata(token).decimals());
@@ -190,6 +263,14 @@ contract LiquidationModule is AuctionBook {
             _requireMarket(bid_.bidder, msg.sender, limits, _positionAt(target, i).instrument());
         }
         return limits.maxLeverage();
+    }
+
+    /// @dev Interest up to now runs at the old terms.
+    function _refreshLending(IMarginEngine engine_) private {
+        _pool.accrue(_control.lending);
+        uint256 terms = engine_.parameter(Kind.LENDING, CASH).target;
+        _control.lending = terms.toUint40();
+        emit LendingTermsSet(terms.kink(), terms.rateAtKink(), terms.rateAtFull(), terms.reserveShare());
     }
 
     /// @dev Has the account's prices and rates observed, then weighs it.
@@ -231,7 +312,8 @@ contract LiquidationModule is AuctionBook {
             // 40 bits of seconds last 34,000 years.
             observedAt: uint40(block.timestamp),
             elapsed: 0,
-            tickedAt: 0
+            tickedAt: 0,
+            provision: 0
         });
         emit AuctionObserved(account, account.owner(), margin_.maintenanceEquity, margin_.maintenanceMargin);
     }
@@ -244,24 +326,41 @@ contract LiquidationModule is AuctionBook {
 
     function _resume(Account account, Auctions.Record memory record, Margin memory margin_) private {
         bool isHalted = record.state == AuctionState.HALTED && margin_.doubtful;
-        if (isHalted || record.state == AuctionState.RUNNING) revert AuctionAlreadyRunning(account);
-        _run(account, record, margin_);
+        if (!isHalted && record.state != AuctionState.RUNNING) return _run(account, record, margin_);
+        // Nothing to flag, but what it is about to leave may have grown since.
+        uint256 before = record.provision;
+        _provide(account, record, Provisions.ofEquity(margin_.maintenanceEquity));
+        if (record.provision == before) revert AuctionAlreadyRunning(account);
     }
 
     /// @dev The clock runs from here, or stands where a price is doubtful.
     function _run(Account account, Auctions.Record memory record, Margin memory margin_) private {
         emit AuctionFlagged(account, account.owner(), margin_.maintenanceEquity, margin_.maintenanceMargin);
-        _enter(account, record, margin_.doubtful ? AuctionState.HALTED : AuctionState.RUNNING);
+        _enter(account, record, margin_.doubtful ? AuctionState.HALTED : AuctionState.RUNNING, margin_);
     }
 
-    function _enter(Account account, Auctions.Record memory record, AuctionState state) private {
+    function _enter(Account account, Auctions.Record memory record, AuctionState state, Margin memory margin_) private {
         record.enter(state, _liveSince());
         _auctions[account] = record;
+        _provide(account, record, Provisions.ofEquity(margin_.maintenanceEquity));
         if (state == AuctionState.HALTED) emit AuctionHalted(account, account.owner(), record.elapsed);
         if (state == AuctionState.STANDING) emit AuctionStanding(account, account.owner(), record.elapsed);
     }
 
+    /// @dev Notes the loss that an auction is about to leave; the sum of all keeps to its place.
+    function _provide(Account account, Auctions.Record memory record, uint256 provision) private {
+        uint256 old = record.provision;
+        uint256 others = _limits.provisions - old;
+        provision = Math.min(provision, type(uint64).max - others);
+        if (provision == old) return;
+        // Both are at most the largest number of 64 bits.
+        (record.provision, _limits.provisions) = (uint64(provision), uint64(others + provision));
+        _auctions[account] = record;
+        emit ProvisionSet(account, provision * MICRO);
+    }
+
     function _endAuction(Account account) private {
+        _provide(account, _auctions[account], 0);
         delete _auctions[account];
         emit AuctionReset(account, account.owner());
     }
@@ -296,6 +395,21 @@ contract LiquidationModule is AuctionBook {
         LossGuard.noteLoss();
         (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit) = _pool.bookLoss(_control.lending, loss);
         emit LossBooked(account, fromReserves, fromSuppliers, toDeficit);
+        if (fromSuppliers + toDeficit != 0) _halt();
+    }
+
+    /// @dev No new risk, until governance has looked for as long as the delay is. Another loss begins it anew.
+    function _halt() private {
+        delete _windDown.resumeReadyAt;
+        if (_isPaused(HALTED)) return;
+        _stop(HALTED);
+        emit HaltSet(true);
+    }
+
+    /// @dev Sets a bit of what is paused that only a loss or a shutdown sets.
+    function _stop(uint256 bit) private {
+        // Two bits of eight.
+        _control.pausedActions |= uint8(1 << bit);
     }
 
     /// @dev Moves the slice, then its price: a positive one to the account, a negative one only to the bidder.

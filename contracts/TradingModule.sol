@@ -20,7 +20,8 @@ import {Positions} from "./libraries/Positions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
 import {Scope} from "./libraries/Scope.sol";
 import {Signatures} from "./libraries/Signatures.sol";
-import {RISK} from "./Gate.sol";
+import {CLOSING_DELAY, Exits} from "./Exits.sol";
+import {HALTED, RISK, SHUT} from "./Gate.sol";
 import {CASH, MAX_POSITIONS} from "./Ledger.sol";
 import {OrderBook} from "./OrderBook.sol";
 
@@ -31,12 +32,13 @@ uint256 constant MILLION = 1e6;
 
 /// @title Orders, fills and settlement
 /// @dev Runs by delegatecall on the storage of the ClearingHouse.
-contract TradingModule is OrderBook {
+contract TradingModule is OrderBook, Exits {
     using Accounts for Account;
     using CashPool for CashPool.State;
     using Delegations for Delegations.Grant;
     using Instruments for Instrument;
     using Positions for Position;
+    using SafeCast for int256;
     using SafeCast for uint256;
     using SignedMath for int256;
 
@@ -143,6 +145,7 @@ contract TradingModule is OrderBook {
     /// @inheritdoc ITradingModule
     function settle(Account account, Instrument instrument) external payable scoped returns (int256 amount) {
         Scope.requireUntouched(account);
+        _requireNotFixed(instrument);
         Market memory market = engine().market(instrument);
         if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
         Edit memory edit = _open(account, Recall.KEPT);
@@ -172,6 +175,41 @@ contract TradingModule is OrderBook {
         edit.word = edit.word.withNextEpoch();
         _close(edit);
         emit EpochRaised(account, account.owner(), edit.word.epoch());
+    }
+
+    /// @inheritdoc ITradingModule
+    function closeOut(Account account, Instrument instrument) external payable scoped returns (int256 amount) {
+        if (!_isPaused(SHUT)) revert NotShut();
+        if (!_isClosing()) revert TooEarlyToClose(_windDown.shutAt + CLOSING_DELAY);
+        Scope.requireUntouched(account);
+        Edit memory edit = _open(account, Recall.KEPT);
+        (bool found, uint256 index, Position held) = _find(edit, instrument);
+        if (!found) return 0;
+        int256 size = held.size();
+        amount = Rounding.divDown(size * _fixedBasis(instrument), WAD) + held.quote();
+        _putPosition(edit, index, instrument, 0, 0);
+        _moveOpenInterest(instrument, _longGrowth(size, -size));
+        _pool.moveQuote(_control.lending, -amount);
+        edit.cash = amount;
+        edit.word = edit.word.withNextVersion();
+        _closeAndAnnounce(edit);
+        emit ClosedOut(account, account.owner(), instrument, amount);
+    }
+
+    /// @dev What a unit is worth beyond its quote, for everybody: fixed by who comes first.
+    function _fixedBasis(Instrument instrument) private returns (int256 basis) {
+        Fixing memory fixing = _fixings[instrument];
+        if (fixing.isFixed) return fixing.basis;
+        Market memory market = engine().market(instrument);
+        bool isGood = market.status == PriceStatus.OK || market.status == PriceStatus.FROZEN;
+        if (!isGood) revert PriceNotOk(instrument, uint256(market.status));
+        basis = _basisOf(market);
+        _fixings[instrument] = Fixing({isFixed: true, basis: basis.toInt248()});
+        emit MarketFixed(instrument, basis);
+    }
+
+    function _requireNotFixed(Instrument instrument) private view {
+        if (_isPaused(SHUT) && _fixings[instrument].isFixed) revert MarketEnded(instrument);
     }
 
     /// @dev The order is well-formed, alive and signed by who may.
@@ -271,6 +309,7 @@ contract TradingModule is OrderBook {
     }
 
     function _fillLeg(Fill memory fill, Leg calldata leg) private {
+        _requireNotFixed(leg.instrument);
         IMarginEngine engine_ = engine();
         Market memory market = engine_.market(leg.instrument);
         // Toward zero, so that the fills of an order never add up to more than it says.
@@ -329,6 +368,8 @@ contract TradingModule is OrderBook {
 
     function _requireOpenForRisk(Instrument instrument, Market memory market, Factors memory factors) private view {
         if (_isPaused(RISK)) revert Paused(RISK, CASH);
+        if (_isPaused(SHUT)) revert Shut();
+        if (_isPaused(HALTED)) revert RiskHalted();
         if (market.closed) revert MarketClosed(instrument);
         if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
         if (factors.depegged) revert SettlementTokenDepegged();

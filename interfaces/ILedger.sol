@@ -32,6 +32,12 @@ interface ILedger {
     );
     /// A loss was borne, in this order; dollars with 18 decimals.
     event LossBooked(Account indexed account, uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit);
+    /// What may leave of an asset within an hour; the maximum for no limit.
+    event OutflowLimitSet(uint16 indexed asset, uint256 limit);
+    /// The loss that the auction of an account is about to leave, dollars with 18 decimals.
+    event ProvisionSet(Account indexed account, uint256 amount);
+    /// Who withdrew cash left this to the reserves for losses to come, dollars with 18 decimals.
+    event ProvisionCharged(Account indexed account, address indexed owner, uint256 charge);
     event ReservesAdded(address indexed from, uint256 amount, uint256 repaidDeficit);
 
     /// Neither owner nor, where that is enough, a delegate.
@@ -54,6 +60,14 @@ interface ILedger {
     /// Cash leaves no account in a transaction that books a loss.
     error CashOutWithLoss();
     error ZeroAmount();
+    /// More of an asset would leave within the hour than may.
+    error OutflowLimited(uint16 asset, uint256 outflow, uint256 limit);
+    /// A loss went beyond the reserves: only trades that reduce both sides, until the halt is lifted.
+    error RiskHalted();
+    /// The house is being wound down: only trades that reduce both sides.
+    error Shut();
+    /// Positions are being closed out: from an account that has any, nothing leaves.
+    error PositionsOpen(Account account);
     /// The pool has lent out what it would have to pay.
     error InsufficientLiquidity(uint256 available, uint256 amount);
     /// Winners have turned more into cash than losers have settled: settle the losers first.
@@ -67,6 +81,14 @@ interface ILedger {
     /// @notice The order epoch and the content version of an account.
     function versions(Account account) external view returns (uint256 epoch, uint256 version);
     function pool() external view returns (Pool memory);
+    /// @notice What may leave of an asset within an hour, and what has: token units, of cash millionths of a dollar.
+    /// @return limit The maximum where there is none.
+    /// @return used What left within the running hour on balance; of cash, what was withdrawn under a limit.
+    /// @return windowStart When the last hour began, seconds.
+    function outflow(uint16 asset) external view returns (uint256 limit, uint256 used, uint256 windowStart);
+    /// @notice The losses that auctions are about to leave, dollars with 18 decimals. Beyond the reserves, whoever
+    /// withdraws cash pays for them.
+    function provisions() external view returns (uint256 total);
     /// @notice Who alone may draw on the reserves; zero before it is bound.
     function backstop() external view returns (address);
     /// @notice Sum of the positive sizes of an instrument, 18 decimals.

@@ -58,6 +58,13 @@ interface ILiquidationModule {
     /// Reserves left as settlement tokens; dollars with 18 decimals.
     event ReservesPaid(address to, uint256 amount);
 
+    /// New risk stopped, or may be taken again.
+    event HaltSet(bool halted);
+    event ResumeSubmitted(uint256 readyAt);
+    event ResumeRevoked();
+    event ShutdownSubmitted(uint256 readyAt);
+    event ShutdownRevoked();
+    event ShutdownAccepted();
     /// What borrowed cash costs from here on: kink and share of the reserves in percent, rates in tenths of a percent a
     /// year.
     event LendingTermsSet(uint256 kink, uint256 rateAtKink, uint256 rateAtFull, uint256 reserveShare);
@@ -83,11 +90,17 @@ interface ILiquidationModule {
     error NoPayoutOnDoubtfulPrice(Account account);
     error PayoutAboveCap(uint256 payout, uint256 cap);
     error NothingToWriteOff(Account account);
+    error NotHalted();
+    error ResumeNotReady(uint256 readyAt);
+    error ShutdownNotReady(uint256 readyAt);
     error OnlyBackstop(address caller);
+    /// Losses are about to be booked against the reserves.
+    error ProvisionOpen(uint256 total);
     error InsufficientReserves(uint256 available, uint256 amount);
 
     /// @notice Looks at an account, observing its prices first. Below maintenance at two looks at least 12 s apart, its
-    /// auction starts; below maintenance again while standing or halted, its clock runs on. Anyone.
+    /// auction starts; below maintenance again while standing or halted, its clock runs on; while it runs, only the
+    /// loss it is about to leave is noted anew. Anyone.
     function flag(Account account) external payable;
     /// @notice Takes a slice. A caller who owns or trades for `bid.bidder`.
     /// @return fraction What was taken, 18 decimals.
@@ -99,8 +112,24 @@ interface ILiquidationModule {
     function reset(Account account) external payable;
     /// @notice Writes off an account with debt and nothing else. Anyone.
     function writeOff(Account account) external payable;
-    /// @notice Brings the copies of the engine's words for an asset up to those in force: for cash the terms of loans,
-    /// after booking the interest at the old ones. Anyone.
+    /// @notice Asks that a halt be lifted; it waits two days. Governor.
+    function submitResume() external;
+    /// @notice Lifts a halt, when its time has come. Anyone.
+    function acceptResume() external;
+    /// @notice Withdraws what was submitted. Governor or guardian.
+    function revokeResume() external;
+    /// @notice Asks that the house be wound down; it waits two days. Governor.
+    function submitShutdown() external;
+    /// @notice Shuts the house for good: no trade adds risk, and seven days later `closeOut` opens. Anyone.
+    function acceptShutdown() external;
+    /// @notice Withdraws what was submitted. Governor or guardian.
+    function revokeShutdown() external;
+    /// @notice How far the house is from being wound down. Times in seconds, zero for none.
+    function windDown() external view returns (bool halted, uint256 resumeReadyAt, uint256 shutReadyAt, uint256 shutAt);
+    /// @notice The loss that the auction of an account is about to leave, dollars with 18 decimals.
+    function provisionOf(Account account) external view returns (uint256);
+    /// @notice Brings the copies of the engine's words for an asset up to those in force: its outflow limit, and for
+    /// cash the terms of loans, after booking the interest at the old ones. Anyone.
     function refresh(uint16 asset) external payable;
     /// @notice Turns reserves into cash of an account of the backstop's. Only the backstop.
     /// @param amount Dollars with 18 decimals.
@@ -108,7 +137,8 @@ interface ILiquidationModule {
     /// @notice Turns cash of an account into reserves. Only the owner. Ends in the initial-margin check.
     /// @param amount Dollars with 18 decimals; repays the deficit first.
     function returnReserves(Account account, uint256 amount) external payable;
-    /// @notice Pays reserves out to `to`. Only the backstop. Waits where a withdrawal of cash would.
+    /// @notice Pays reserves out to `to`. Only the backstop. Waits where a withdrawal of cash would, while new risk is
+    /// halted, and while any auction is about to leave a loss.
     /// @param units Settlement tokens.
     function payReserves(address to, uint256 units) external payable;
     function auction(Account account) external view returns (Auction memory, uint256 depth);

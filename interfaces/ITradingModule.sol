@@ -72,6 +72,10 @@ interface ITradingModule {
         Account indexed account, address indexed owner, Instrument indexed instrument, int256 amount
     );
 
+    /// What a unit of a position is worth beyond its quote, for everybody: dollars with 18 decimals.
+    event MarketFixed(Instrument indexed instrument, int256 basis);
+    event ClosedOut(Account indexed account, address indexed owner, Instrument indexed instrument, int256 amount);
+
     error OrderExpired(bytes32 orderHash, uint256 expiry);
     error OrderEpochPassed(bytes32 orderHash, uint256 orderEpoch, uint256 accountEpoch);
     error OrderSpent(bytes32 orderHash, uint256 filled);
@@ -93,6 +97,10 @@ interface ITradingModule {
     error OpenInterestCapExceeded(Instrument instrument, uint256 value, uint256 cap);
     error PriceNotOk(Instrument instrument, uint256 status);
     error SettlementTokenDepegged();
+    /// The value of the instrument is fixed: its positions are closed out, nothing else.
+    error MarketEnded(Instrument instrument);
+    error NotShut();
+    error TooEarlyToClose(uint256 closesAt);
 
     /// @notice Matches two orders at the maker's price. Anyone may call.
     /// @param quantity Units to fill, 18 decimals, unsigned.
@@ -130,6 +138,10 @@ interface ITradingModule {
     /// price.
     /// @return amount The cash moved, dollars with 18 decimals, rounded down.
     function settle(Account account, Instrument instrument) external payable returns (int256 amount);
+    /// @notice Turns a position into cash for good, seven days after the house was shut. Anyone. The first one fixes
+    /// the value of the instrument, at a price that is good or frozen.
+    /// @return amount The cash moved, dollars with 18 decimals, rounded down; zero without a position.
+    function closeOut(Account account, Instrument instrument) external payable returns (int256 amount);
     /// @notice How much of an order is filled, 18 decimals; the maximum when it was cancelled.
     function filledOf(bytes32 orderHash) external view returns (uint256);
     /// @notice The EIP-712 digest of an order.

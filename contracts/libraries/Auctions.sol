@@ -32,6 +32,8 @@ library Auctions {
         /// The clock at `tickedAt`, seconds.
         uint40 elapsed;
         uint40 tickedAt;
+        /// The loss it is about to leave, millionths of a dollar.
+        uint64 provision;
     }
 
     /// @notice The clock of this moment.

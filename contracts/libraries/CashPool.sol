@@ -154,6 +154,11 @@ library CashPool {
         self.capital = (self.capital - (fromReserves + toDeficit).toInt256()).toInt128();
     }
 
+    /// @notice What suppliers have, as booked, rounded down.
+    function supply(State storage self) internal view returns (uint256) {
+        return uint256(self.supplied) * self.supplyIndex / RAY;
+    }
+
     /// @notice The reserves as booked.
     function reserves(State storage self) internal view returns (uint256) {
         return _positive(self.capital);

@@ -36,8 +36,18 @@ FUNCTIONS: dict[str, dict[Role, tuple[str, ...]]] = {
         Role.GUARDIAN: ("revoke(uint8,uint16)",),
     },
     "ClearingHouse": {
-        Role.GOVERNOR: ("submitEngine(address)", "bindBackstop(address)"),
-        Role.GUARDIAN: ("setPause(uint256,uint256)", "revokeEngine()"),
+        Role.GOVERNOR: (
+            "submitEngine(address)",
+            "bindBackstop(address)",
+            "submitResume()",
+            "submitShutdown()",
+        ),
+        Role.GUARDIAN: (
+            "setPause(uint256,uint256)",
+            "revokeEngine()",
+            "revokeResume()",
+            "revokeShutdown()",
+        ),
     },
     REPORTS: {Role.GUARDIAN: ("removeReporter(address)",)},
 }

@@ -138,7 +138,8 @@ class Stage(Market):
         for asset in {CASH, *limits}:
             self.house.refresh(asset)
         self.lender = self.fund("lender", lent)
-        self.add_reserves(reserves)
+        if reserves:
+            self.add_reserves(reserves)
 
     # Building
 

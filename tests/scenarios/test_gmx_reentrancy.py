@@ -47,6 +47,11 @@ def entries(stage: Stage) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "depositPermit2", (account, CASH, 1, 0, NEVER, b"")
     yield "addReserves", (1,)
     yield "noteTotal", (WETH,)
+    yield "refresh", (CASH,)
+    yield "drawReserves", (account, 1)
+    yield "returnReserves", (account, 1)
+    yield "payReserves", (stage.actor("attacker").address, 1)
+    yield "closeOut", (account, model.perpetual(ETH))
     yield "trade", (order, signature, other, stage.sign(other, "attacker"), WAD)
     yield "take", (order, signature, account, WAD)
     yield "cancel", (order,)
@@ -71,6 +76,11 @@ NAMES = [
     "depositPermit2",
     "addReserves",
     "noteTotal",
+    "refresh",
+    "drawReserves",
+    "returnReserves",
+    "payReserves",
+    "closeOut",
     "trade",
     "take",
     "cancel",
@@ -117,7 +127,11 @@ def test_no_entry_opens_while_another_runs(stage: Stage, entry: str, name: str) 
 
 def test_every_entry_is_tried(stage: Stage) -> None:
     """What the interface lets a stranger call and that changes something is in the list above."""
-    governed = {"setPause", "submitEngine", "acceptEngine", "revokeEngine", "setAuthority"}
+    governed = {"setPause", "setAuthority", "bindBackstop"} | {
+        verb + what
+        for verb in ("submit", "accept", "revoke")
+        for what in ("Engine", "Resume", "Shutdown")
+    }
     priced = {"updatePyth"}
     changing = {
         one["name"]

@@ -138,6 +138,14 @@ def paid_in(stage: Stage, who: str, asset: int, units: int) -> None:
     stage.give(stage.actor(who), asset, units)
 
 
+def leave_reserves(stage: Stage, dollars: int) -> None:
+    """Has the actor `backstop` take out all reserves but so many dollars: positions that larger
+    ones carried are there already."""
+    surplus = (stage.house.call.pool().reserves - wad(dollars)) // 10 ** (18 - stage.cash_decimals)
+    backstop = stage.actor("backstop")
+    stage.house.payReserves(backstop, surplus, sender=backstop)
+
+
 def account_slot(stage: Stage, account: bytes) -> int:
     """The slot of an account's first word: in the mapping where the lender, who has nothing but
     cash at par, has just that."""

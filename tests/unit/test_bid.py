@@ -296,6 +296,8 @@ class TestWaterfall:
         pool = stage.house.call.pool()
         fraction, price, depth = expected(stage, TENTH)
         assert price < 0
+        hole = ceil_div(-margin_of(stage).maintenance_equity, 10**12)
+        left = ceil_div(hole * (WAD - fraction), WAD) * 10**12
         receipt = stage.bid("bidder", account, TENTH)
         taken, now = slice_of(held, fraction), stage.portfolio(bidder)
         assert now.cash == own.cash + taken.cash - price
@@ -306,6 +308,7 @@ class TestWaterfall:
         assert happened(receipt)[5:] == [
             cash_moved(stage, "owner", -taken.cash),
             cash_moved(stage, "bidder", taken.cash - price),
+            emitted(stage.house, "ProvisionSet", account=account, amount=left),
             slice_taken(stage, fraction, price, -price, depth),
         ]
         after = stage.house.call.pool()

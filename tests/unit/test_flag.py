@@ -8,7 +8,7 @@ import pytest
 
 from plimsoll.risk import model
 from plimsoll.risk.ledger import LAST_TIME, LOOK_EXPIRY, LOOK_INTERVAL, AuctionState
-from plimsoll.risk.model import Margin, PriceStatus
+from plimsoll.risk.model import Margin, PriceStatus, ceil_div
 from tests.evm import Receipt
 from tests.scenarios.stage import ALT, BTC, CASH, ETH, WETH, Stage, wad
 from tests.unit.books import LIQUIDATION, WSTETH, Event, emitted, happened, refuses
@@ -59,6 +59,13 @@ def observed(stage: Stage, u: int) -> Event:
         stable=seen.stable,
         status=seen.status,
     )
+
+
+def provided(stage: Stage) -> Event:
+    """The loss that the account is about to leave was noted."""
+    account = stage.account("owner")
+    lacking = ceil_div(-stage.margin(account).maintenance_equity, 10**12) * 10**12
+    return emitted(stage.house, "ProvisionSet", account=account, amount=lacking)
 
 
 def record(stage: Stage) -> tuple[int, ...]:
@@ -159,6 +166,7 @@ class TestState:
         assert happened(receipt) == [
             observed(unsure, ETH),
             weighed(unsure, "AuctionFlagged"),
+            provided(unsure),
             of_account(unsure, "AuctionHalted", elapsed=0),
         ]
         assert record(unsure)[0::2] == (HALTED, 0)
@@ -172,7 +180,7 @@ class TestState:
         unsure.pass_time(50)
         unsure.underlyings[ALT].feed.mend()
         receipt = look(unsure)
-        assert happened(receipt)[-1] == weighed(unsure, "AuctionFlagged")
+        assert happened(receipt)[-2:] == [weighed(unsure, "AuctionFlagged"), provided(unsure)]
         assert record(unsure) == (RUNNING, began, 100, unsure.now)
 
     def test_a_halted_auction_stays_halted_while_in_doubt(self, unsure: Stage) -> None:
@@ -182,6 +190,7 @@ class TestState:
         unsure.house.standStill(unsure.account("owner"))
         unsure.pass_time(50)
         before = record(unsure)
+        look(unsure)  # the band has grown, and with it what the account may be worth
         with refuses(unsure, "AuctionAlreadyRunning", unsure.account("owner")):
             look(unsure)
         assert record(unsure) == before

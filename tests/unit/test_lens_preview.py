@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from plimsoll.errors import ContractError
 from plimsoll.protocol import Account
 from plimsoll.records import Margin
+from plimsoll.risk.ledger import WINDING_DELAY
 from plimsoll.units import from_wad
 from tests.unit.lens_house import House
 from tests.unit.test_lens_withdrawal import after_shared_loss
@@ -74,6 +75,9 @@ def test_cash_is_booked_as_principal_after_a_shared_loss():
     house = after_shared_loss()
     taker, maker = house.person("saver"), house.person("bidder")
     house.reserve(10**6)
+    house.contract.submitResume()
+    house.wait(WINDING_DELAY)
+    house.contract.acceptResume()
     assert house.deployer.pool().supply_index < 1
     agree(house, taker, maker, 2 * 10**18 + 1, 1_003 * 10**18 + 1)
 

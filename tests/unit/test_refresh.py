@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from plimsoll.risk import params
@@ -58,14 +60,10 @@ def test_interest_up_to_here_runs_at_the_old_terms(lent: Stage) -> None:
     lent.house.refresh(CASH)
     assert lent.house.call.pool() == view._replace(accruedAt=lent.now)
     lent.warp(YEAR)
-    new = Pool(**{**_fields(old), "lending": lending(STEEPER)}).accrued(lent.now)
+    new = replace(old, lending=lending(STEEPER)).accrued(lent.now)
     view = lent.house.call.pool()
     assert (view.supplyIndex, view.borrowIndex) == (new.supply_index, new.borrow_index)
     assert view.reserves == new.capital > old.capital > 0
-
-
-def _fields(pool: Pool) -> dict[str, object]:
-    return {name: getattr(pool, name) for name in pool.__dataclass_fields__}
 
 
 def test_without_terms_nothing_is_due(stage: Stage) -> None:

@@ -22,6 +22,8 @@ from tests.unit.books import (
 GUARDIAN = 7
 MOST, COOLDOWN = 6 * HOUR, 24 * HOUR
 LIQUIDATIONS = 1 << LIQUIDATION
+# Halted and shut: what only losses and the shutdown stop.
+NO_PAUSES = 0b11 << 6
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ class TestAuthority:
 class TestRefused:
     @pytest.mark.parametrize("actions", [1 << 8, 2**256 - 1])
     def test_actions_that_do_not_exist(self, stage: Stage, actions: int) -> None:
-        value = actions & ~LIQUIDATIONS
+        value = actions & ~(LIQUIDATIONS | NO_PAUSES)
         with refuses(stage, "SafeCastOverflowedUintDowncast", bits=8, value=value):
             pause(stage, actions)
 

@@ -35,9 +35,12 @@ def events(
     debt = reserves + suppliers + deficit
     own = {"account": account, "owner": owner}
     borne = {"fromReserves": reserves, "fromSuppliers": suppliers, "toDeficit": deficit}
-    ended = [emitted(stage.house, "AuctionReset", **own)] if flagged else []
+    released = emitted(stage.house, "ProvisionSet", account=account, amount=0)
+    ended = [released, emitted(stage.house, "AuctionReset", **own)] if flagged else []
+    halted = [emitted(stage.house, "HaltSet", halted=True)] if suppliers + deficit else []
     return [
         emitted(stage.house, "LossBooked", account=account, **borne),
+        *halted,
         emitted(stage.house, "CashMoved", **own, change=debt),
         emitted(stage.house, "WrittenOff", **own, debt=debt),
         *ended,
