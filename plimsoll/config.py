@@ -62,6 +62,14 @@ HourlyMillionths = Annotated[
 ]
 Seconds = Annotated[int, BeforeValidator(q.read_duration), PlainSerializer(q.write_duration)]
 States = Annotated[int, BeforeValidator(q.read_states), PlainSerializer(q.write_states)]
+Percent = Annotated[int, BeforeValidator(q.read_percent), PlainSerializer(q.write_percent)]
+YearlyTenths = Annotated[
+    int, BeforeValidator(q.read_yearly_tenths), PlainSerializer(q.write_yearly_tenths)
+]
+HourlyTokens = Annotated[
+    int, BeforeValidator(q.read_hourly_tokens), PlainSerializer(q.write_hourly_tokens)
+]
+Outflow = Annotated[HourlyTokens, Field(gt=0, lt=(1 << 40) - 1)]
 Concentration = Annotated[
     int, BeforeValidator(q.read_concentration), PlainSerializer(q.write_concentration)
 ]
@@ -240,7 +248,11 @@ class Underlying(_CanBeDisabled):
     source: Source | None = None
     second: SecondSource | None = None
     risk: Risk | None = None
+    volatility: HourlyMillionths | None = Field(
+        None, ge=1, lt=1 << 16, description="of an hour's return, where the gauge is 1"
+    )
     perpetual: Perpetual | None = None
+    symbol: str | None = Field(None, min_length=1, max_length=31, pattern=r"^[ -~]+$")
     local_price: PriceWad | None = Field(None, description="first price of a deployed feed")
 
     @model_validator(mode="after")
@@ -250,7 +262,12 @@ class Underlying(_CanBeDisabled):
         feed = self.source.chainlink if self.source else None
         if feed and feed.deploy and self.local_price is None:
             raise ValueError("a deployed feed needs a local_price")
+        if self.enabled and self.volatility and not self._has_rounds():
+            raise ValueError("volatility is measured on the rounds of a chainlink source: name one")
         return self
+
+    def _has_rounds(self) -> bool:
+        return any(source and source.chainlink for source in (self.source, self.second))
 
 
 class Rate(_Strict):
@@ -285,6 +302,7 @@ class Asset(_CanBeDisabled):
     basis: Bps = Field(0, ge=0, lt=1 << 12)
     cap: Dollars = Field(0, ge=0, lt=1 << 40)
     growth: HourlyDollars = Field(0, ge=0, lt=1 << 40)
+    outflow: Outflow | None = None
     rate: Rate | None = None
     market: RateMarket | None = None
 
@@ -323,12 +341,55 @@ class Globals(_Strict):
     peg_bound: Bps = Field(gt=0, lt=1 << 14)
 
 
+class Lending(_Strict):
+    """The LENDING word: what borrowed cash pays, by utilisation."""
+
+    kink: Percent = Field(ge=1, le=99)
+    rate_at_kink: YearlyTenths = Field(ge=0, lt=1 << 13)
+    rate_at_full: YearlyTenths = Field(ge=0, lt=1 << 13)
+    reserve_share: Percent = Field(ge=0, le=50)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.rate_at_full < self.rate_at_kink:
+            raise ValueError("rate_at_full must not be below rate_at_kink")
+        return self
+
+
+class Reports(_Strict):
+    """The ReportOracle: who reports premiums, and which reports make a batch.
+
+    Bounds: docs/ledger.md section 2.
+    """
+
+    reporters: tuple[Address | Literal["deployer"], ...] = Field(min_length=1, max_length=64)
+    quorum: int
+    agreement: Bps = Field(ge=0, le=10_000)
+    max_premium: Bps = Field(ge=1, le=10_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("reporters"), list):
+            return {**data, "reporters": tuple(data["reporters"])}
+        return data
+
+    @model_validator(mode="after")
+    def _majority(self) -> Self:
+        if len(set(self.reporters)) != len(self.reporters):
+            raise ValueError("a reporter is named twice")
+        if not len(self.reporters) < 2 * self.quorum <= 2 * len(self.reporters):
+            raise ValueError("the quorum is more than half of the reporters, and at most all")
+        return self
+
+
 class Settlement(_Strict):
     """The settlement token: asset 0, the unit of account, and the feed of its peg, underlying 0."""
 
     symbol: str
     token: Token
     peg: Source
+    outflow: Outflow | None = None
     local_price: PriceWad | None = None
 
     @model_validator(mode="after")
@@ -380,30 +441,49 @@ class PythContract(_Strict):
         return self
 
 
-class Reports(_Strict):
-    """The ReportOracle: who reports premiums, and which reports make a batch.
+class SafeContracts(_Strict):
+    """What every Safe of a network shares, version 1.5.0: known addresses, or to be deployed."""
 
-    Bounds: docs/ledger.md section 2.
-    """
+    singleton: Address | None = None
+    factory: Address | None = None
+    handler: Address | None = None
+    cites: Citation | None = None
+    deploy: bool = False
 
-    reporters: tuple[Address | Literal["deployer"], ...] = Field(min_length=1, max_length=64)
-    quorum: int
-    agreement: Bps = Field(ge=0, le=10_000)
-    max_premium: Bps = Field(ge=1, le=10_000)
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given_ = {self.singleton is not None, self.factory is not None, self.handler is not None}
+        if len(given_) != 1 or self.deploy == given_.pop():
+            raise ValueError("give either deploy, or singleton, factory and handler (with cites)")
+        if (self.singleton is None) != (self.cites is None):
+            raise ValueError("an address cites where it was seen, and nothing else does")
+        return self
+
+
+class Safe(_Strict):
+    """A wallet of several owners: one that exists, with its source, or one to be made."""
+
+    owners: tuple[Address, ...] = Field(min_length=1)
+    threshold: int = Field(ge=1)
+    salt: int = Field(0, ge=0, lt=1 << 256, description="tells Safes of the same owners apart")
+    address: Address | None = None
+    cites: Citation | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("reporters"), list):
-            return {**data, "reporters": tuple(data["reporters"])}
-        return data
+        if not isinstance(data, dict) or "owners" not in data:
+            return data
+        return {**data, "owners": tuple(data["owners"])}
 
     @model_validator(mode="after")
-    def _majority(self) -> Self:
-        if len(set(self.reporters)) != len(self.reporters):
-            raise ValueError("a reporter is named twice")
-        if not len(self.reporters) < 2 * self.quorum <= 2 * len(self.reporters):
-            raise ValueError("the quorum is more than half of the reporters, and at most all")
+    def _can_be_signed_for(self) -> Self:
+        if len(set(self.owners)) != len(self.owners):
+            raise ValueError("an owner is named twice")
+        if self.threshold > len(self.owners):
+            raise ValueError(f"{self.threshold} of {len(self.owners)} owners can never sign")
+        if (self.address is None) != (self.cites is None):
+            raise ValueError("an address cites where it was seen, and nothing else does")
         return self
 
 
@@ -423,13 +503,36 @@ class Permit2Contract(_Strict):
         return self
 
 
-class Roles(_Strict):
-    """Who may call what. `deployer` is the account that runs the scripts."""
+Holder = Address | Literal["deployer", "safe"]
 
-    admin: Address | Literal["deployer"] = "deployer"
-    governor: Address | Literal["deployer"] = "deployer"
-    guardian: Address | Literal["deployer"] = "deployer"
-    keeper: Address | Literal["deployer"] = "deployer"
+
+class Roles(_Strict):
+    """Who may call what. `deployer` is the account that runs the scripts, `safe` the Safe.
+
+    The administrator's acts wait `admin_delay` on the AccessManager: what he schedules can be seen,
+    and cancelled, before it happens. New members of a role are members `grant_delay` later, once
+    the manager's own five days are over. The governor has no such delay: what loosens waits in the
+    registry, and what tightens must not wait.
+    """
+
+    safe: Safe | None = None
+    admin: Holder = "deployer"
+    governor: Holder = "deployer"
+    guardian: Holder = "deployer"
+    keeper: Holder = "deployer"
+    admin_delay: Seconds = Field(0, ge=0, le=30 * 24 * 3600)
+    grant_delay: Seconds = Field(0, ge=0, le=30 * 24 * 3600)
+
+    @model_validator(mode="after")
+    def _safe_is_known(self) -> Self:
+        if (self.safe is not None) != ("safe" in self.holders()):
+            raise ValueError("`safe` describes the Safe that holds a role, and nothing else does")
+        if self.admin == "deployer" and self.admin_delay:
+            raise ValueError("the deployer administers at once: name another admin, or no delay")
+        return self
+
+    def holders(self) -> tuple[str, ...]:
+        return self.admin, self.governor, self.guardian, self.keeper
 
 
 class NetworkConfig(_Strict):
@@ -442,12 +545,14 @@ class NetworkConfig(_Strict):
     least_balance: str = Field("0.1 ether", pattern=r"^\d+(\.\d+)? ether$")
     testnet: Literal[True] = True
     roles: Roles = Roles()
+    safe_contracts: SafeContracts | None = None
+    permit2: Permit2Contract | None = None
     globals: Globals
+    lending: Lending
+    reports: Reports | None = None
     settlement: Settlement
     sequencer: Sequencer | None = None
     pyth: PythContract | None = None
-    reports: Reports | None = None
-    permit2: Permit2Contract | None = None
     underlyings: dict[str, Underlying]
     assets: dict[str, Asset]
 
@@ -459,6 +564,8 @@ class NetworkConfig(_Strict):
             self._check_asset(name, asset)
         if self.pyth is None and any(s.pyth for s in self.feed_sources().values()):
             raise ValueError("a source names a Pyth price, but the network has no `pyth` contract")
+        if self.roles.safe and not self.roles.safe.address and self.safe_contracts is None:
+            raise ValueError("a Safe is to be made, but the network has no `safe_contracts`")
         if self.name != "local" and any(True for _ in self._deployed_parts()):
             raise ValueError(f"feeds and Permit2 are deployed locally only: {self.name}")
         return self

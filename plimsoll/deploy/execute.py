@@ -22,6 +22,8 @@ class Book:
     """Who began: what the configuration calls `deployer`, whoever sends now."""
     where: dict[str, str] = field(default_factory=dict)
     """Addresses by name: contracts of the house by their own, others as in `words.Where`."""
+    since: int = 0
+    """The block before which nothing of the deployment happened."""
 
     def stands(self, name: str) -> bool:
         """Whether something was deployed under this name and is still there."""

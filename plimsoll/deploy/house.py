@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plimsoll.config import NetworkConfig, given
+from plimsoll.config import NetworkConfig, Reports, given
 from plimsoll.deploy.artifacts import Artifact, Artifacts, code_hash
 from plimsoll.deploy.execute import Book, Executor, Ran, Say, Step, create
 from plimsoll.deploy.journal import JOURNAL, Journal, Mined
 from plimsoll.deploy.pyth import refresh_steps
 from plimsoll.deploy.roles import REPORTS, hand_over_steps, holders, role_steps
+from plimsoll.deploy.safe import SAFE, known_places, safe_address, safe_steps
 from plimsoll.deploy.sender import NOBODY, Call, Sender, StepError, encode_call
 from plimsoll.deploy.words import PEG, Setting, difference, settings
-from plimsoll.deploy.world import now, pass_grace, sequencer_steps, world_steps
+from plimsoll.deploy.world import PERMIT2, now, pass_grace, sequencer_steps, world_steps
 from plimsoll.deployments import (
     MANIFEST,
     Asset,
@@ -30,7 +31,6 @@ from plimsoll.risk.params import Kind
 from plimsoll.units import BPS, WAD
 
 SETTLEMENT = "settlement"
-PERMIT2 = "permit2"
 DEPLOYER = "deployer"
 # Every contract in the order of deployment, with what its constructor is told, by name.
 WIRING: dict[str, dict[str, str]] = {
@@ -89,7 +89,7 @@ class House:
         self.journal = Journal(path, self.sender.chain_id, self.sender.genesis())
         self.manifest = self._known_manifest() or self._new_manifest()
         places = places_of(self.config, self.manifest)
-        self.book = Book(self.sender, self.manifest.deployer, places)
+        self.book = Book(self.sender, self.manifest.deployer, places, self.manifest.start_block)
 
     def deploy(self) -> Ran:
         """Tokens and feeds that the network lacks, then the contracts, wired."""
@@ -123,7 +123,13 @@ class House:
         return self._executor().dry_run(steps)
 
     def deploy_steps(self) -> list[Step]:
-        return [*world_steps(self.config, self.artifacts), *self._core_steps(), self._wire_step()]
+        return [
+            *world_steps(self.config, self.artifacts),
+            *safe_steps(self.config),
+            *self._core_steps(),
+            *self._report_steps(),
+            self._wire_step(),
+        ]
 
     def configure_steps(self, hermes: str | None = None) -> list[Step]:
         """Before the seal every word is set at once; after it, submitted and accepted in time."""
@@ -157,26 +163,7 @@ class House:
         return bool(book.read("MarginEngine", "isSealed()", returns="bool"))
 
     def _core_steps(self) -> list[Step]:
-        return [self._core_step(name) for name in CORE] + self._reports_steps()
-
-    def _reports_steps(self) -> list[Step]:
-        reports = self.config.reports
-        if reports is None:
-            return []
-        artifact = self.artifacts.get(REPORTS)
-
-        def arguments(book: Book) -> tuple[Any, ...]:
-            named = [book.deployer if who == DEPLOYER else who for who in reports.reporters]
-            terms = {
-                "manager": book.where["AccessManager"],
-                "reporters": named,
-                "quorum": reports.quorum,
-                "agreement": reports.agreement * WAD // BPS,
-                "maxPremium": reports.max_premium * WAD // BPS,
-            }
-            return artifact.in_order(terms)
-
-        return [create(REPORTS, artifact, arguments)]
+        return [self._core_step(name) for name in CORE]
 
     def _core_step(self, name: str) -> Step:
         artifact, wiring = self.artifacts.get(name), self.wiring(name)
@@ -204,6 +191,25 @@ class House:
             ),
             done=lambda book: wired_to(book, self.manifest) == book.where["ClearingHouse"].lower(),
         )
+
+    def _report_steps(self) -> list[Step]:
+        reports = self.config.reports
+        if reports is None:
+            return []
+        artifact = self.artifacts.get(REPORTS)
+
+        def arguments(book: Book) -> tuple[Any, ...]:
+            return artifact.in_order(
+                {
+                    "manager": book.where["AccessManager"],
+                    "reporters": reporters_of(reports, book.deployer),
+                    "quorum": reports.quorum,
+                    "agreement": reports.agreement * WAD // BPS,
+                    "maxPremium": reports.max_premium * WAD // BPS,
+                }
+            )
+
+        return [create(REPORTS, artifact, arguments)]
 
     def _setting_step(self, setting: Setting) -> Step:
         def change(book: Book) -> list[str]:
@@ -288,6 +294,10 @@ class House:
         self._note_transaction(mined)
         if step.creates and step.artifact:
             self._note_contract(step, step.artifact, mined)
+        if step.key == SAFE:
+            self.manifest.support[SAFE] = self.book.where[SAFE] = safe_address(
+                self.config, self.book
+            )
         self._note_tokens_and_feeds()
         self._save()
 
@@ -387,6 +397,11 @@ class House:
                 Parameter(kind=read.kind.name, id=read.id, word=hex(word), meaning=read.meaning)
             )
         self.manifest.parameters = found
+        # The governor is a guardian too; the guardian of the manifest is the one by name.
+        self.manifest.roles = {
+            grant.role.name.lower(): grant.holder
+            for grant in reversed(holders(self.config, self.book))
+        }
         self._save()
 
     def _known_manifest(self) -> Manifest | None:
@@ -410,10 +425,7 @@ class House:
             chain_id=config.chain_id,
             deployer=self.sender.address,
             start_block=self.sender.w3.eth.block_number,
-            roles={
-                role.name.lower(): holder
-                for role, holder in reversed(holders(config, self.sender.address))
-            },
+            roles={},
             contracts={},
             disabled=config.disabled(),
         )
@@ -445,6 +457,10 @@ def word_of(book: Book, kind: Kind, number: int) -> int:
     return waiting_of(book, kind, number).target
 
 
+def reporters_of(reports: Reports, deployer: str) -> list[str]:
+    return [deployer if name == DEPLOYER else name for name in reports.reporters]
+
+
 def wired_to(book: Book, manifest: Manifest) -> str:
     """The ClearingHouse that the engine was told, lower case; empty before."""
     known = next((t.block for t in manifest.transactions if t.step == WIRE), None)
@@ -456,7 +472,7 @@ def wired_to(book: Book, manifest: Manifest) -> str:
 def places_of(config: NetworkConfig, manifest: Manifest) -> dict[str, str]:
     """What the configuration says exists, and what was deployed."""
     places = {name: contract.address for name, contract in manifest.contracts.items()}
-    places |= manifest.support | config.existing_feeds()
+    places |= manifest.support | config.existing_feeds() | known_places(config)
     tokens = {config.settlement.symbol: config.settlement.token}
     tokens |= {name: given(asset.token) for name, asset in config.enabled_assets().items()}
     places[DEPLOYER] = manifest.deployer

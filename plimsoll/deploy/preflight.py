@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 from web3 import Web3
 
 from plimsoll import quantities as q
 from plimsoll.config import Feed, NetworkConfig, RateMarket, Source, Token, given
+from plimsoll.deploy.artifacts import code_hash
 from plimsoll.deploy.house import CORE, House
 from plimsoll.deploy.listing import Behaviour, behaviour_on_fork, rebasing_functions
 from plimsoll.deploy.roles import REPORTS
-from plimsoll.deploy.sender import NOBODY, Sender
+from plimsoll.deploy.safe import CODE, CONTRACTS, VERSION, known_places
+from plimsoll.deploy.safe import differences as safe_differences
+from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.world import now, pyth_age
 from plimsoll.units import from_units, from_wad
 
@@ -56,6 +59,7 @@ def preflight(house: House) -> list[Finding]:
         _balance(config, sender),
         _sizes(house),
         _arguments(house),
+        _governance(house),
         *(_token(house, name, token) for name, token in tokens(config).items()),
         *(_source(house, name, source) for name, source in config.feed_sources().items()),
         *(_market(house, n, a.market) for n, a in config.enabled_assets().items() if a.market),
@@ -97,7 +101,8 @@ def _balance(config: NetworkConfig, sender: Sender) -> Check:
 
 def _sizes(house: House) -> Check:
     """A contract that is too large would fail only after the others were paid for."""
-    for name in (*CORE, REPORTS):
+    reports = [REPORTS] if house.config.reports else []
+    for name in (*CORE, *reports):
         artifact = house.artifacts.get(name)
         code, creation = len(artifact.runtime_code), len(artifact.creation_code)
         if code > MOST_CODE or creation > MOST_CREATION_CODE:
@@ -124,6 +129,24 @@ def _arguments(house: House) -> Check:
             yield Finding(Verdict.REFUSED, f"{name} takes {wrong}, and would be told addresses")
         else:
             yield Finding(Verdict.FINE, f"{name}({', '.join(artifact.constructor_names)})")
+
+
+def _governance(house: House) -> Check:
+    """A Safe, or what makes one, that is not what it should be would be given every role."""
+    config, sender = house.config, house.sender
+    for name, address in known_places(config).items():
+        found = code_hash(sender.code(address))
+        if name in CODE and found != CODE[name]:
+            yield Finding(
+                Verdict.REFUSED, f"{name}: at {address} is not {CONTRACTS[name]}", "fix the address"
+            )
+        elif name in CODE:
+            yield Finding(Verdict.FINE, f"{name} is {CONTRACTS[name]} {VERSION}")
+    if config.roles.safe and config.roles.safe.address:
+        wrong = list(safe_differences(config, house.book))
+        yield from (Finding(Verdict.REFUSED, line, "fix roles.safe") for line in wrong)
+        if not wrong:
+            yield Finding(Verdict.FINE, f"the Safe at {config.roles.safe.address} is as configured")
 
 
 def _token(house: House, symbol: str, token: Token) -> Check:
@@ -280,10 +303,18 @@ def _permit2(house: House) -> Check:
         yield Finding(Verdict.FINE, "Permit2 is deployed here")
     elif not house.sender.code(permit2.address):
         yield Finding(Verdict.REFUSED, f"Permit2: no code at {permit2.address}", "fix the address")
-    elif house.sender.answers(permit2.address, "nonceBitmap(address,uint256)", NOBODY, 0) is None:
+    elif house.sender.answers(permit2.address, "DOMAIN_SEPARATOR()") != _permit2_domain(house):
         yield Finding(Verdict.REFUSED, f"{permit2.address} is no Permit2", "fix the address")
     else:
         yield Finding(Verdict.FINE, f"Permit2 stands at {permit2.address}")
+
+
+def _permit2_domain(house: House) -> bytes:
+    """Its code holds the chain's id and its own address, so no hash of it serves every chain."""
+    domain = keccak(text="EIP712Domain(string name,uint256 chainId,address verifyingContract)")
+    parts = (domain, keccak(text="Permit2"), house.sender.chain_id)
+    address = given(given(house.config.permit2).address)
+    return keccak(encode(["bytes32", "bytes32", "uint256", "address"], [*parts, address]))
 
 
 def _standing(house: House) -> Check:

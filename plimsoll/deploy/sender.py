@@ -141,8 +141,18 @@ class Sender:
             for log in self.w3.eth.get_logs(filter_)
         ]
 
-    def call(self, call: Call) -> bytes:
-        request: Any = {"from": self.address, "data": HexBytes(call.data), "value": call.value}
+    def refusal(self, call: Call, by: str) -> ContractError | StepError | None:
+        """The error with which a call by somebody would be refused; nothing if it would not."""
+        try:
+            self.call(call, by)
+        except (ContractError, StepError) as error:
+            return error
+        return None
+
+    def call(self, call: Call, by: str | None = None) -> bytes:
+        """What a call returns, without sending it; by the sender unless somebody else is named."""
+        caller = Web3.to_checksum_address(by or self.address)
+        request: Any = {"from": caller, "data": HexBytes(call.data), "value": call.value}
         if call.to is not None:
             request["to"] = Web3.to_checksum_address(call.to)
         try:

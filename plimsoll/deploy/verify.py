@@ -8,28 +8,54 @@ from pathlib import Path
 
 from web3 import Web3
 
+from plimsoll import abi, deployments
 from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Artifact, CompilationError, Stored, code_hash
 from plimsoll.deploy.execute import Book
 from plimsoll.deploy.house import (
     CORE,
     CREATED,
-    PERMIT2,
     VAULT,
     House,
     Places,
     places_of,
+    reporters_of,
     wired_to,
     word_of,
 )
 from plimsoll.deploy.preflight import Finding, Verdict
-from plimsoll.deploy.roles import REPORTS, Role, duties, has_role, holders
-from plimsoll.deploy.sender import Sender
+from plimsoll.deploy.roles import (
+    ADMINISTRATION,
+    REPORTS,
+    Role,
+    duties,
+    function_role,
+    functions_of,
+    holders,
+    holds,
+    selector,
+)
+from plimsoll.deploy.safe import differences as safe_differences
+from plimsoll.deploy.safe import safe_address
+from plimsoll.deploy.sender import Call, Sender
 from plimsoll.deploy.words import Setting, describe, difference, settings
+from plimsoll.deploy.world import PERMIT2
 from plimsoll.deployments import Contract, Manifest
+from plimsoll.errors import ContractError
+from plimsoll.quantities import write_duration
 from plimsoll.risk.params import Kind
+from plimsoll.units import BPS, WAD
 
 Findings = Iterator[Finding]
+
+_CHANGES = ("nonpayable", "payable")
+# Zeros stand for any arguments: a dynamic one is then empty, and begins where they begin.
+_ZEROS = bytes(32 * 8)
+# How contract and manager turn somebody away.
+_UNAUTHORISED = (
+    selector("AccessManagedUnauthorized(address)"),
+    selector("AccessManagerUnauthorizedAccount(address,uint64)"),
+)
 
 
 @dataclass
@@ -49,7 +75,7 @@ class Verification:
     def __post_init__(self) -> None:
         self.manifest = Manifest.load(self.folder)
         places = Places(places_of(self.config, self.manifest))
-        self.book = Book(self.sender, self.manifest.deployer, places)
+        self.book = Book(self.sender, self.manifest.deployer, places, self.manifest.start_block)
         self.rebuilt: dict[str, Artifact] = {}
 
     def findings(self) -> Findings:
@@ -62,9 +88,12 @@ class Verification:
         checks: list[Callable[[], Findings]] = [
             self._contracts,
             self._wires,
+            self._reports,
             self._words,
             self._unknown_words,
             self._roles,
+            self._safe,
+            self._deployer,
             self._seal,
             self._disabled,
         ]
@@ -72,8 +101,8 @@ class Verification:
             yield from check()
 
     def _contracts(self) -> Findings:
-        expected = (*CORE, *CREATED, *((REPORTS,) if self.config.reports else ()))
-        missing = [name for name in expected if name not in self.manifest.contracts]
+        needed = (*CORE, *CREATED, *([REPORTS] if self.config.reports else []))
+        missing = [name for name in needed if name not in self.manifest.contracts]
         if missing:
             yield _refused(f"the manifest has no {', '.join(missing)}")
         for name, contract in self.manifest.contracts.items():
@@ -152,6 +181,31 @@ class Verification:
             return _refused(f"{wire} is {found}, not {target} at {self.book.where[target]}")
         return _fine(f"{wire} is {target}")
 
+    def _reports(self) -> Findings:
+        """The terms of the ReportOracle never change; reporters can be taken away."""
+        reports = self.config.reports
+        if reports is None:
+            return
+        read = self.book.read
+        terms = {
+            "QUORUM": reports.quorum,
+            "AGREEMENT": reports.agreement * WAD // BPS,
+            "MAX_PREMIUM": reports.max_premium * WAD // BPS,
+        }
+        for name, wanted in terms.items():
+            found = read(REPORTS, f"{name}()", returns="uint256")
+            if found != wanted:
+                yield _refused(f"{REPORTS}.{name} is {found}, not {wanted}")
+        told = read(REPORTS, "reporters()", returns="address[]")
+        living: set[str] = {Web3.to_checksum_address(reporter) for reporter in told}
+        named = set(reporters_of(reports, self.manifest.deployer))
+        for reporter in sorted(living - named):
+            yield _refused(f"{reporter} reports, which the configuration does not say")
+        for reporter in sorted(named - living):
+            yield _refused(f"{reporter} reports no more")
+        if living == named:
+            yield _fine(f"{reports.quorum} of {len(named)} reporters agree on premiums")
+
     def _words(self) -> Findings:
         """Chain against manifest, and chain against configuration."""
         for setting in self._settings():
@@ -186,26 +240,94 @@ class Verification:
     def _roles(self) -> Findings:
         for duty in duties(self.config, self.book):
             yield _refused(f"the AccessManager lacks: {duty.line}")
-        rightful = set(holders(self.config, self.manifest.deployer))
-        for role, holder in self._granted():
-            if not has_role(self.book, role, holder):
-                continue
-            if (role, holder) in rightful:
-                yield _fine(f"{holder} is {role.name.lower()}")
-            else:
-                yield _refused(f"{holder} is {role.name.lower()}, which nothing says he should be")
+        rightful = {(grant.role, grant.holder): grant for grant in holders(self.config, self.book)}
+        for role, holder in self._members():
+            named = Role(role).name.lower() if role in set(Role) else f"in role {role}"
+            if (Role(role) if role in set(Role) else role, holder) not in rightful:
+                yield _refused(f"{holder} is {named}, which nothing says he should be")
+            elif holds(self.book, grant := rightful[Role(role), holder]):
+                after = f" after {write_duration(grant.delay)}" if grant.delay else ""
+                yield _fine(f"{holder} is {named}{after}")
 
-    def _granted(self) -> list[tuple[Role, str]]:
-        """Everybody who was ever given one of our roles."""
+    def _members(self) -> list[tuple[int, str]]:
+        """Everybody who was ever given a role, whichever, and has it or will have it."""
         event = "RoleGranted(uint64,address,uint32,uint48,bool)"
-        manager = self.book.where["AccessManager"]
-        logs = self.sender.logs(manager, event, self.manifest.start_block)
-        seen = {
-            (Role(log.indexed[0]), Web3.to_checksum_address(log.indexed[1].to_bytes(20, "big")))
+        logs = self.sender.logs(self.book.where["AccessManager"], event, self.manifest.start_block)
+        seen: set[tuple[int, str]] = {
+            (log.indexed[0], Web3.to_checksum_address(log.indexed[1].to_bytes(20, "big")))
             for log in logs
-            if log.indexed[0] in set(Role)
         }
-        return sorted(seen)
+        # The manager's constructor grants its first administrator.
+        seen.add((int(Role.ADMIN), self.manifest.deployer))
+        return [pair for pair in sorted(seen) if self._since(*pair)]
+
+    def _since(self, role: int, holder: str) -> int:
+        signature, returns = "getAccess(uint64,address)", "uint48,uint32,uint32,uint48"
+        return int(self.book.read("AccessManager", signature, role, holder, returns=returns)[0])
+
+    def _safe(self) -> Findings:
+        if self.config.roles.safe is None:
+            return
+        wrong = list(safe_differences(self.config, self.book))
+        yield from (_refused(line) for line in wrong)
+        if not wrong:
+            safe = self.config.roles.safe
+            address = safe_address(self.config, self.book)
+            yield _fine(f"the Safe at {address}: {safe.threshold} of {len(safe.owners)} owners")
+
+    def _deployer(self) -> Findings:
+        """Nothing that is restricted answers to the deployer, but what his roles allow."""
+        deployer = self.manifest.deployer
+        allowed = {g.role for g in holders(self.config, self.book) if g.holder == deployer}
+        refused = 0
+        for contract, selector_, name in self._restrictable():
+            role = function_role(self.book, contract, selector_)
+            if role in allowed:
+                continue
+            if self._can_call(deployer, contract, selector_):
+                yield _refused(f"the AccessManager lets the deployer call {contract}.{name}")
+            else:
+                refused += 1
+        for contract, data, name in self._restricted(allowed):
+            error = self.sender.refusal(Call(self.book.where[contract], data), deployer)
+            if isinstance(error, ContractError) and error.data[:4] in _UNAUTHORISED:
+                refused += 1
+                continue
+            why = error or "it passes"
+            yield _refused(f"{contract}.{name} does not turn the deployer away: {why}")
+        yield _fine(f"{refused} attempts by the deployer at what is restricted are refused")
+
+    def _restrictable(self) -> Iterator[tuple[str, bytes, str]]:
+        """Every function that changes something, of every contract that asks the AccessManager."""
+        abis = dict(deployments.abis(self.folder))
+        for contract, recorded in self.manifest.contracts.items():
+            entries = abis.get(recorded.source.rpartition(":")[2], [])
+            if all(entry.get("name") != "authority" for entry in entries):
+                continue
+            for entry in entries:
+                if entry["type"] == "function" and entry["stateMutability"] in _CHANGES:
+                    yield contract, selector(abi.signature(entry)), entry["name"]
+
+    def _restricted(self, allowed: set[Role]) -> Iterator[tuple[str, bytes, str]]:
+        """A call of every restricted function, all of its arguments zero."""
+        for contract, by_role in functions_of(self.config).items():
+            for role, functions in by_role.items():
+                if role not in allowed:
+                    yield from ((contract, selector(f) + _ZEROS, _name(f)) for f in functions)
+        if Role.ADMIN not in allowed:
+            yield from (("AccessManager", selector(f) + _ZEROS, _name(f)) for f in ADMINISTRATION)
+
+    def _can_call(self, caller: str, contract: str, selector_: bytes) -> bool:
+        """Whether at once or after a delay."""
+        at_once, delay = self.book.read(
+            "AccessManager",
+            "canCall(address,address,bytes4)",
+            caller,
+            self.book.where[contract],
+            selector_,
+            returns="bool,uint32",
+        )
+        return bool(at_once) or delay > 0
 
     def _seal(self) -> Findings:
         sealed = House.is_sealed(self.book)
@@ -231,3 +353,7 @@ def _fine(what: str) -> Finding:
 
 def _refused(what: str) -> Finding:
     return Finding(Verdict.REFUSED, what)
+
+
+def _name(function: str) -> str:
+    return function.partition("(")[0]

@@ -14,7 +14,9 @@ from plimsoll.risk.params import (
     FundingParams,
     GlobalParams,
     Kind,
+    LendingParams,
     MarketParams,
+    OutflowParams,
     ParameterError,
     RateKind,
     RateMarketParams,
@@ -26,6 +28,7 @@ from plimsoll.risk.params import (
     SourceParams,
     TokenParams,
     UnderlyingParams,
+    VolatilityParams,
     decode_symbol,
     encode_symbol,
 )
@@ -35,7 +38,7 @@ Where = Mapping[str, str]
 """Addresses by name: `token:WETH`, `feed:ETH`, `market:wstETH`, `pyth`, `sequencer`."""
 
 PEG = 0
-"""The underlying that is the settlement token's own peg."""
+"""The underlying that is the settlement token's own peg; as an asset, the token: cash."""
 
 _RATE_KINDS = {"erc4626": RateKind.ERC4626, "stEthPerToken": RateKind.STETH_PER_TOKEN}
 
@@ -63,9 +66,11 @@ def settings(config: NetworkConfig, where: Where) -> list[Setting]:
     """Every word of a configuration, in the order in which they must be set."""
     return [
         Setting(Kind.GLOBAL, 0, _globals(config), "globals"),
+        Setting(Kind.LENDING, 0, _lending(config), "cash"),
         *_sequencer(config, where),
         *_reports(config, where),
         *_source(PEG, config.settlement.symbol, config.settlement.peg, where),
+        *_outflow(PEG, config.settlement.symbol, config.settlement.outflow),
         *(
             s
             for name, u in config.enabled_underlyings().items()
@@ -86,6 +91,18 @@ def _globals(config: NetworkConfig) -> int:
         dust=g.dust,
         peg_bound=g.peg_bound,
     ).word
+
+
+def _lending(config: NetworkConfig) -> int:
+    terms = config.lending
+    return LendingParams(
+        terms.kink, terms.rate_at_kink, terms.rate_at_full, terms.reserve_share
+    ).word
+
+
+def _outflow(number: int, name: str, limit: int | None) -> Iterator[Setting]:
+    if limit is not None:
+        yield Setting(Kind.OUTFLOW, number, OutflowParams(limit).word, name)
 
 
 def _sequencer(config: NetworkConfig, where: Where) -> Iterator[Setting]:
@@ -115,6 +132,10 @@ def _underlying(name: str, underlying: Underlying, where: Where) -> Iterator[Set
         read_from = _read_from(f"{name}:second", second, where)
         word = SecondSourceParams(**asdict(read_from), deviation=second.deviation).word
         yield Setting(Kind.SECOND_SOURCE, underlying.id, word, name)
+    yield Setting(Kind.SYMBOL, underlying.id, encode_symbol(underlying.symbol or name), name)
+    if underlying.volatility:
+        word = VolatilityParams(underlying.volatility).word
+        yield Setting(Kind.VOLATILITY, underlying.id, word, name)
     r = given(underlying.risk)
     word = UnderlyingParams(r.range, r.window, r.closing, r.concentration, r.band).word
     yield Setting(Kind.UNDERLYING, underlying.id, word, name)
@@ -152,6 +173,7 @@ def _asset(config: NetworkConfig, name: str, asset: Asset, where: Where) -> Iter
         growth=asset.growth,
     ).word
     yield Setting(Kind.ASSET, asset.id, word, name)
+    yield from _outflow(asset.id, name, asset.outflow)
 
 
 def _read_from(name: str, source: Source, where: Where) -> SourceParams:

@@ -14,6 +14,7 @@ from plimsoll.deploy.listing import rpc
 from plimsoll.deploy.sender import NOBODY, Call, encode_call, split_types
 from plimsoll.units import from_wad, to_units_exact
 
+PERMIT2 = "permit2"
 # A round may stand still for an hour before oracles can start the next one without the rest.
 _ROUND_SECONDS = 3_600
 _LEAST_ANSWER, _MOST_ANSWER = 1, 10**30
@@ -46,6 +47,9 @@ def support(name: str) -> Artifact:
         "FluxAggregator": components.chainlink_aggregator,
         "EACAggregatorProxy": components.chainlink_proxy,
         "MockPyth": components.mock_pyth,
+        "SafeL2": components.safe_l2,
+        "SafeProxyFactory": components.safe_proxy_factory,
+        "CompatibilityFallbackHandler": components.safe_fallback_handler,
         "Permit2": components.permit2,
         "OptimismSequencerUptimeFeed": components.sequencer_uptime_feed,
         "MockOVMCrossDomainMessenger": components.l2_messenger,
@@ -130,6 +134,11 @@ def sequencer_steps(config: NetworkConfig) -> Iterator[Step]:
         call=lambda book: Call(book.where["sequencer"], encode_call("disableAccessCheck()")),
         done=lambda book: not book.read("sequencer", "checkEnabled()", returns="bool"),
     )
+
+
+def _permit2(config: NetworkConfig) -> Iterator[Step]:
+    if config.permit2 and config.permit2.deploy:
+        yield create(PERMIT2, support("Permit2"), lambda book: (), "deploy Permit2")
 
 
 def _tokens(config: NetworkConfig, artifacts: Artifacts) -> Iterator[Step]:
@@ -246,11 +255,6 @@ def _pyth(config: NetworkConfig) -> Iterator[Step]:
             if source.pyth
         ),
     )
-
-
-def _permit2(config: NetworkConfig) -> Iterator[Step]:
-    if config.permit2 and config.permit2.deploy:
-        yield create("permit2", support("Permit2"), lambda book: (), "deploy Permit2")
 
 
 def pyth_age(book: Book, feed_id: str) -> float:

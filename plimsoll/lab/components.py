@@ -126,6 +126,11 @@ def safe() -> Component:
     return _built(f"{SAFE}/Safe.sol/Safe.json")
 
 
+def safe_l2() -> Component:
+    """The singleton that tells by events what its Safes did. No arguments; `setup` as above."""
+    return _built(f"{SAFE}/SafeL2.sol/SafeL2.json")
+
+
 def safe_proxy_factory() -> Component:
     """`createProxyWithNonce(singleton, setup calldata, salt)` makes a Safe. No arguments."""
     return _built(f"{SAFE}/proxies/SafeProxyFactory.sol/SafeProxyFactory.json")

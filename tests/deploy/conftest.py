@@ -53,8 +53,7 @@ def released() -> Released:
     artifacts.cache.mkdir(parents=True, exist_ok=True)
     with (artifacts.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        faucets = ("FaucetToken", "FaucetShare", "FaucetStakedEther")
-        for name in (*CORE, *CREATED, REPORTS, *faucets):
+        for name in (*CORE, *CREATED, REPORTS, "FaucetToken", "FaucetShare", "FaucetStakedEther"):
             artifacts.get(name)
     return artifacts
 

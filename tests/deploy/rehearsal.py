@@ -94,8 +94,21 @@ class Stage:
             if source.chainlink and source.chainlink.address:
                 self._chainlink(source.chainlink, PRICES[name.removesuffix(":second")])
         self._pyth()
-        if self.config.permit2 and self.config.permit2.address:
-            self.place(support("Permit2"), self.config.permit2.address)
+        for name, address in self._others().items():
+            self.place(support(name), address)
+
+    def _others(self) -> dict[str, str]:
+        """What a network has of others' without which nothing can be begun."""
+        found: dict[str, str | None] = {}
+        if safe := self.config.safe_contracts:
+            found = {
+                "SafeL2": safe.singleton,
+                "SafeProxyFactory": safe.factory,
+                "CompatibilityFallbackHandler": safe.handler,
+            }
+        if self.config.permit2:
+            found["Permit2"] = self.config.permit2.address
+        return {name: address for name, address in found.items() if address}
 
     def place(self, artifact: Artifact, address: str, *arguments: Any) -> None:
         """The contract at this address, as its constructor leaves it."""

@@ -66,6 +66,7 @@ def test_a_word_that_nobody_configured(rehearsal: Rehearsal) -> None:
         "ASSET 3",
         "TOKEN 3",
         "RATE_SOURCE 3",
+        "OUTFLOW 3",
     ]
 
 

@@ -16,10 +16,12 @@ from plimsoll import quantities as q
 from plimsoll.config import NETWORKS, NetworkConfig, config_for, load_config
 from plimsoll.deploy.words import describe, difference, settings
 from plimsoll.risk.params import Kind, UnderlyingParams
+from plimsoll.risk.rules import require_valid
 
 NAMES = sorted(path.stem for path in NETWORKS.glob("*.yaml"))
 TESTNETS = [name for name in NAMES if name != "local"]
 SOMEWHERE = "0x" + "11" * 20
+SAFE = {"owners": [SOMEWHERE], "threshold": 1}
 
 FORMS = [
     (q.read_bps, q.write_bps, "15 %", 1_500),
@@ -40,6 +42,9 @@ FORMS = [
     (q.read_duration, q.write_duration, "59 s", 59),
     (q.read_states, q.write_states, "1.2 states", 120),
     (q.read_concentration, q.write_concentration, "0.5 % per $10,000,000", 50),
+    (q.read_percent, q.write_percent, "80 %", 80),
+    (q.read_yearly_tenths, q.write_yearly_tenths, "5.5 % a year", 55),
+    (q.read_hourly_tokens, q.write_hourly_tokens, "5,000 tokens an hour", 5_000),
 ]
 REFUSED = [
     (q.read_bps, "15%", 'is not of the form "15 %"'),
@@ -64,6 +69,10 @@ REFUSED = [
     (q.read_states, "1.234 states", "is finer than the chain keeps"),
     (q.read_concentration, "1 % per $0", "counts against nothing"),
     (q.read_concentration, "1 % per $3", "is finer than the chain keeps"),
+    (q.read_percent, "80.5 %", "is finer than the chain keeps"),
+    (q.read_yearly_tenths, "5.55 % a year", "is finer than the chain keeps"),
+    (q.read_hourly_tokens, "0.5 tokens an hour", 'is not of the form "5,000 tokens an hour"'),
+    (q.read_hourly_tokens, "50,00 tokens an hour", 'is not of the form "5,000 tokens an hour"'),
 ]
 
 
@@ -168,6 +177,44 @@ def test_words_say_what_the_file_says(name: str) -> None:
             assert word.meaning == raw["underlyings"][word.name]["risk"]
         if word.kind is Kind.GLOBAL:
             assert word.meaning == raw["globals"]
+        if word.kind is Kind.LENDING:
+            assert word.meaning == raw["lending"]
+        if word.kind is Kind.VOLATILITY:
+            assert word.meaning == {"reference": raw["underlyings"][word.name]["volatility"]}
+        if word.kind is Kind.FUNDING:
+            cap = raw["underlyings"][word.name]["perpetual"]["funding_cap"]
+            assert word.meaning == {"hourly_cap": cap}
+        if word.kind is Kind.SYMBOL:
+            assert word.meaning == {"value": word.name}
+        if word.kind is Kind.OUTFLOW:
+            listed = raw["assets"].get(word.name, raw["settlement"])
+            assert word.meaning == {"limit": listed["outflow"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_sets_every_word_of_the_full_ledger(name: str) -> None:
+    config = load_config(name)
+    words = {(w.kind, w.id) for w in settings(config, _Everywhere())}
+    underlyings = {u.id for u in config.enabled_underlyings().values()}
+    assets = {0, *(a.id for a in config.enabled_assets().values())}
+    of_underlyings = (Kind.SYMBOL, Kind.VOLATILITY, Kind.FUNDING)
+    assert words >= {(kind, u) for kind in of_underlyings for u in underlyings}
+    assert words >= {(Kind.OUTFLOW, asset) for asset in assets}
+    assert words >= {(Kind.LENDING, 0), (Kind.REPORTS, 0)}
+
+
+def test_every_word_of_every_network_is_one_that_the_registry_takes() -> None:
+    for name in NAMES:
+        for word in settings(load_config(name), _Everywhere()):
+            require_valid(word.kind, word.id, word.word)
+
+
+def test_a_symbol_is_the_name_unless_another_is_given() -> None:
+    raw = yaml.safe_load((NETWORKS / "local.yaml").read_text())
+    raw["underlyings"]["ETH"]["symbol"] = "Ether / dollar"
+    words = settings(NetworkConfig.model_validate(raw), _Everywhere())
+    told = {w.id: w.meaning["value"] for w in words if w.kind is Kind.SYMBOL}
+    assert told == {1: "Ether / dollar", 2: "BTC", 3: "SOL", 4: "LINK"}
 
 
 def test_hard_bounds_enclose_what_was_asked() -> None:
@@ -236,6 +283,37 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("permit2", {"address": SOMEWHERE}, "an address cites where it was seen"),
     ("testnet", False, "Input should be True"),
     ("roles", {"governor": SOMEWHERE.replace("1", "a")}, "not an address with its checksum"),
+    ("roles", {"governor": "safe"}, "describes the Safe that holds a role"),
+    ("roles", {"safe": {"owners": [SOMEWHERE], "threshold": 1}}, "describes the Safe"),
+    ("roles", {"admin_delay": "2 days"}, "the deployer administers at once"),
+    ("roles", {"governor": "safe", "safe": SAFE | {"threshold": 2}}, "2 of 1 owners can never"),
+    ("roles", {"governor": "safe", "safe": SAFE | {"threshold": 0}}, "greater than or equal to 1"),
+    ("roles", {"governor": "safe", "safe": SAFE | {"owners": []}}, "at least 1 item"),
+    (
+        "roles",
+        {"governor": "safe", "safe": SAFE | {"owners": [SOMEWHERE, SOMEWHERE]}},
+        "an owner is named twice",
+    ),
+    ("roles", {"governor": "safe", "safe": SAFE | {"address": SOMEWHERE}}, "cites where it was"),
+    ("safe_contracts", {"singleton": SOMEWHERE}, "give either deploy, or singleton, factory"),
+    ("safe_contracts", {"deploy": True, "cites": "https://safe.global"}, "cites where it was"),
+    ("permit2", {"address": SOMEWHERE}, "cites where it was seen"),
+    ("permit2", {}, "either address (with cites) or deploy"),
+    ("lending", None, "Input should be"),
+    ("lending.kink", "100 %", "less than or equal to 99"),
+    ("lending.kink", "80.5 %", "finer than the chain keeps"),
+    ("lending.rate_at_kink", "5 %", 'is not of the form "5 % a year"'),
+    ("lending.rate_at_full", "4.9 % a year", "rate_at_full must not be below rate_at_kink"),
+    ("lending.rate_at_full", "819.2 % a year", "less than 8192"),
+    ("lending.reserve_share", "51 %", "less than or equal to 50"),
+    ("settlement.outflow", "0 tokens an hour", "greater than 0"),
+    ("assets.WETH.outflow", "1,099,511,627,775 tokens an hour", "less than 1099511627775"),
+    ("assets.WETH.outflow", "$5", 'is not of the form "5,000 tokens an hour"'),
+    ("underlyings.ETH.volatility", "0 % an hour", "greater than or equal to 1"),
+    ("underlyings.ETH.volatility", "6.5536 % an hour", "less than 65536"),
+    ("underlyings.ETH.symbol", "\u039eTH", "should match pattern"),
+    ("underlyings.ETH.symbol", "E" * 32, "at most 31 characters"),
+    ("underlyings.ETH.perpetual.funding_cap", "1.01 % an hour", "less than or equal to 10000"),
 ]
 
 
@@ -257,6 +335,25 @@ def test_an_address_without_its_source_is_refused() -> None:
     del raw["settlement"]["token"]["cites"]
     with pytest.raises(ValidationError, match="cites where it was seen"):
         NetworkConfig.model_validate(raw)
+
+
+def test_volatility_is_measured_on_rounds() -> None:
+    raw = yaml.safe_load((NETWORKS / "local.yaml").read_text())
+    ether = raw["underlyings"]["ETH"]
+    ether["source"] = {k: v for k, v in ether["second"].items() if k != "deviation"}
+    del ether["second"]
+    with pytest.raises(ValidationError, match="measured on the rounds of a chainlink source"):
+        NetworkConfig.model_validate(raw)
+
+
+def test_a_safe_that_exists_needs_none_of_its_contracts() -> None:
+    raw = yaml.safe_load((NETWORKS / "local.yaml").read_text())
+    del raw["safe_contracts"]
+    raw["roles"] = {"governor": "safe", "safe": SAFE}
+    with pytest.raises(ValidationError, match="the network has no `safe_contracts`"):
+        NetworkConfig.model_validate(raw)
+    raw["roles"]["safe"] = {**SAFE, "address": SOMEWHERE, "cites": "https://safe.global"}
+    assert NetworkConfig.model_validate(raw).roles.safe is not None
 
 
 def test_a_source_that_is_no_public_page_is_refused() -> None:
