@@ -6,10 +6,12 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
-import {Accounts} from "./libraries/Accounts.sol";
 import {AccountWord} from "./libraries/AccountWords.sol";
+import {Accounts} from "./libraries/Accounts.sol";
+import {CashPool} from "./libraries/CashPool.sol";
 import {WAD} from "./libraries/Constants.sol";
 import {Delegations, Limits} from "./libraries/Delegations.sol";
+import {EngineCalls} from "./libraries/EngineCalls.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Journal, Moment} from "./libraries/Journal.sol";
@@ -30,6 +32,7 @@ uint256 constant SHUT = 7;
 /// @title Who may enter, and what every touched account must pass on the way out
 abstract contract Gate is Ledger {
     using Accounts for Account;
+    using CashPool for CashPool.State;
     using Delegations for Delegations.Grant;
     using Instruments for Instrument;
     using Journal for bytes32;
@@ -69,7 +72,7 @@ abstract contract Gate is Ledger {
         AccountWord word = AccountWord.wrap(base.read());
         if (word.count() == 0 && word.principal() >= 0) return;
         IMarginEngine engine_ = engine();
-        Margin memory after_ = engine_.assess(_readPortfolio(base, word, Moment.NOW));
+        Margin memory after_ = EngineCalls.assess(engine_, base, word, _pool.valueOf(word.principal()));
         if (requirements & Scope.CERTAIN != 0 && after_.doubtful) revert DoubtfulPrice(account);
         // A margin is below 2^170: docs/margin.md, section 8.
         if (after_.initialEquity >= int256(after_.initialMargin)) return;

@@ -141,6 +141,12 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
         return Params.interpolateUnderlying(ramp & ASSET_MASK, target, block.timestamp - (ramp >> Params.ASSET_BITS));
     }
 
+    /// @dev The terms of an underlying for maintenance while one of its flags is set.
+    function _termsNow(uint256 underlying, uint256 target, uint256 observed) internal view returns (uint256) {
+        uint256 risk = observed.ramping() ? _riskAt(underlying, target) : target;
+        return Params.withGauge(risk, _gaugeNow(underlying, observed));
+    }
+
     /// @dev The ASSET word for maintenance while its ramp flag is set.
     function _assetAt(uint256 asset, uint256 target) internal view returns (uint256) {
         uint256 ramp = _ramps[_key(Kind.ASSET, asset)];

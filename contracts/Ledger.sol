@@ -10,14 +10,15 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 import {ILedger, Pool} from "../interfaces/ILedger.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
-import {Accounts} from "./libraries/Accounts.sol";
 import {ACCOUNT_SLOTS, AccountSlots} from "./libraries/AccountSlots.sol";
 import {AccountWord} from "./libraries/AccountWords.sol";
+import {Accounts} from "./libraries/Accounts.sol";
 import {Auctions} from "./libraries/Auctions.sol";
 import {CashLimits} from "./libraries/CashLimits.sol";
 import {CashPool} from "./libraries/CashPool.sol";
 import {Custody} from "./libraries/Custody.sol";
 import {Delegations} from "./libraries/Delegations.sol";
+import {EngineCalls} from "./libraries/EngineCalls.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Journal, Moment, Recall} from "./libraries/Journal.sol";
@@ -116,7 +117,9 @@ abstract contract Ledger is ILedger {
 
     /// @inheritdoc ILedger
     function margin(Account account) external view returns (Margin memory) {
-        return engine().margin(_portfolio(account, Moment.NOW));
+        bytes32 base = _baseOf(account);
+        AccountWord word = AccountWord.wrap(base.read());
+        return EngineCalls.margin(engine(), base, word, _pool.valueOf(word.principal()));
     }
 
     /// @inheritdoc ILedger

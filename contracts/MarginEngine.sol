@@ -45,6 +45,8 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
 
     /// @dev Concentration is 10^-11 per dollar: with V * V at 36 decimals, 10^29 leaves 18.
     uint256 private constant CONCENTRATION_UNIT = 1e29;
+    /// @dev How long an observation of the peg stands for it.
+    uint256 private constant PEG_FRESH = 1 hours;
 
     /// @dev A portfolio read once: rows, and what needs no row. `Now` is what maintenance takes. Until `_conclude`
     /// charges are sums in bps times dollars with 18 decimals; from then on dollars with 18 decimals, rounded up.
@@ -58,7 +60,9 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         Rates[] rates;
         /// Value of yield tokens that give no new credit, 36 decimals.
         uint256 doubted;
-        /// Whether some underlying has other parameters in maintenance than in initial margin.
+        /// Value of yield tokens that initial equity leaves out, 36 decimals.
+        uint256 excess;
+        /// Whether some underlying has other terms in maintenance than in initial margin.
         bool ramps;
         /// Cash and quotes.
         int256 cash;
@@ -147,10 +151,18 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         result.winnersCap = (~(global >> 46) & 0xffffffff) * WAD;
         result.payoutCap = (~(global >> 78) & 0xffffffff) * WAD;
         result.dust = ((global >> 110) & 0xffff) * WAD;
-        if (_governed[0] != 0) {
-            Quote peg = _quote(0);
-            result.depegged = !peg.isOk() || !PriceMath.agree(WAD, peg.index(), ~(global >> 126) & 0x3fff);
+        result.depegged = _isDepegged(~(global >> 126) & 0x3fff);
+    }
+
+    /// @dev By what was last observed of the settlement token, while that is fresh: it spares a trade a feed.
+    function _isDepegged(uint256 bound) private view returns (bool) {
+        uint256 observed = _observed[0];
+        if (observed.age(block.timestamp) <= PEG_FRESH) {
+            return observed.statusCode() != OK || !PriceMath.agree(WAD, observed.last(), bound);
         }
+        if (_governed[0] == 0) return false;
+        Quote peg = _quote(0);
+        return !peg.isOk() || !PriceMath.agree(WAD, peg.index(), bound);
     }
 
     /// @inheritdoc IMarginEngine
@@ -161,7 +173,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         (uint256 units, uint256 excess,) = _unitsOf(asset, word, PriceMath.min(amount, type(uint128).max));
         uint256 exposure = units * quote.index();
         uint256 worth = PriceMath.ceilDiv(exposure, WAD);
-        uint256 reach = Scan.reachUp(governed >> Params.SOURCE_BITS, observed.gauge());
+        uint256 reach = Params.reachUp(Params.withGauge(governed >> Params.SOURCE_BITS, observed.gauge()));
         uint256 ahead = quote.index() - PriceMath.min(quote.index(), quote.stable());
         uint256 own = Haircuts.tiered(word, worth);
         uint256 crowd = worth * _crowdOf(word);
@@ -225,6 +237,11 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         Modules.run(PARAMETER_MODULE);
     }
 
+    /// @inheritdoc IParameterModule
+    function sampleVolatility(uint16, uint80[] calldata) external {
+        Modules.run(PARAMETER_MODULE);
+    }
+
     /// @dev Reads every word, price and rate that a margin needs, once each.
     function _read(Book memory book, Portfolio calldata portfolio) private view {
         uint256 global = _global;
@@ -268,13 +285,17 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         row = Rows.open(rows, place, underlying);
         (uint256 governed, uint256 observed) = _wordsOf(underlying);
         uint256 risk = governed >> Params.SOURCE_BITS;
-        row.setRisk(risk, observed.gauge());
-        if (observed.ramping()) {
-            risk = _riskAt(underlying, risk);
-            if (risk != row.risk()) book.ramps = true;
+        uint256 terms = Params.withGauge(risk, observed.gauge());
+        uint256 termsNow = terms;
+        if (observed.moving()) {
+            termsNow = _termsNow(underlying, risk, observed);
+            if (termsNow != terms) book.ramps = true;
         }
-        row.setRiskNow(risk);
-        row.setQuote(_quoteOf(underlying, governed, observed, book.moment));
+        row.setTerms(terms, termsNow);
+        bool isLive = book.moment | observed.statusCode() == OK;
+        row.setQuote(
+            isLive ? _liveQuote(underlying, governed, observed) : _quoteOf(underlying, governed, observed, book.moment)
+        );
     }
 
     function _addHolding(Book memory book, Holding holding) private view {
@@ -290,7 +311,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
                 Rates rates;
                 uint256 excess;
                 (units, excess, rates) = _unitsOf(asset, word, amount);
-                row.addExcess(excess);
+                book.excess += excess * row.quote().index();
                 _noteRates(book, asset, rates);
                 if (rates.stopsCredit()) book.doubted += units * row.quote().index();
             }
@@ -351,15 +372,15 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
             book.funding += size * _fundingIndex(underlying);
             row.addDelta(size);
             uint256 notional = (PriceMath.abs(size) * row.quote().index() + (WAD - 1)) / WAD;
-            uint256 risk = row.risk();
-            uint256 riskNow = row.riskNow();
-            uint256 closing = notional * Params.closing(risk);
-            uint256 concentration = _concentrationUp(notional, Params.concentration(risk));
+            uint256 terms = row.terms();
+            uint256 termsNow = row.termsNow();
+            uint256 closing = notional * Params.closing(terms);
+            uint256 concentration = _concentrationUp(notional, Params.concentration(terms));
             book.closing += closing;
             book.concentration += concentration;
-            if (riskNow != risk) {
-                closing = notional * Params.closing(riskNow);
-                concentration = _concentrationUp(notional, Params.concentration(riskNow));
+            if (termsNow != terms) {
+                closing = notional * Params.closing(termsNow);
+                concentration = _concentrationUp(notional, Params.concentration(termsNow));
             }
             book.closingNow += closing;
             book.concentrationNow += concentration;
@@ -379,15 +400,15 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
 
     /// @dev Sums the rows and rounds each part of both margins once.
     function _conclude(Book memory book, Margin memory result) private view {
-        uint256 reserve;
+        uint256 ahead;
         uint256 favour;
         int256 value;
         uint256 doubted;
-        (value, reserve, favour, book.band, book.bandNow, doubted) =
+        (value, ahead, favour, book.band, book.bandNow, doubted) =
             Rows.sum(book.rows, book.count, _bandCeiling(book.global));
-        uint256 loss = Rows.scan(book.rows, book.count, false);
+        uint256 loss = Scan.loss(book.rows, book.count, false);
         // Without a ramp both levels scan the same.
-        uint256 lossNow = book.ramps ? Rows.scan(book.rows, book.count, true) : loss;
+        uint256 lossNow = book.ramps ? Scan.loss(book.rows, book.count, true) : loss;
         uint256 k = Params.initialFactor(book.global);
         // docs/margin.md, 8, bounds the sum of losses below 2^238, and k below 2^16. Charges are below 2^202: the
         // greatest is concentration, 255 positions of 2^194.
@@ -408,7 +429,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
             // Assets round down, what is held back rounds up; cash and the sums' quotients are far from int256's ends.
             int256 equity = book.cash + PriceMath.floorDiv(value - book.funding, int256(WAD));
             result.equity = equity;
-            result.initialEquity = equity - int256((reserve + (WAD - 1)) / WAD);
+            result.initialEquity = equity - int256((ahead + book.excess + (WAD - 1)) / WAD);
             result.maintenanceEquity = equity + int256(favour / (WAD * BPS));
             // Less than a hundredth of what is required anyway is dust: it neither stops credit nor shields from
             // auctions.
@@ -446,7 +467,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         risk.price = Price({index: quote.index(), stable: quote.stable(), band: quote.band(), status: quote.status()});
         risk.delta = row.delta();
         risk.value = PriceMath.floorDiv(row.delta() * int256(quote.index()), int256(WAD));
-        risk.worstCase = PriceMath.floorDiv(-Scan.lossAt(row, state), int256(300 * WAD * BPS));
+        risk.worstCase = PriceMath.floorDiv(-Scan.lossAt(row, row.termsNow(), state), int256(300 * WAD * BPS));
         risk.fundingIndex = _fundingIndex(row.underlying());
     }
 

@@ -5,7 +5,7 @@ import {IERC4626} from "@openzeppelin/contracts/interfaces/IERC4626.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {IPyth} from "@pythnetwork/pyth-sdk-solidity/IPyth.sol";
 import {Kind} from "../interfaces/IHaircutRegistry.sol";
-import {IOracleAdapter, SourceKind} from "../interfaces/IOracleAdapter.sol";
+import {IOracleAdapter, SourceKind, Volatility} from "../interfaces/IOracleAdapter.sol";
 import {IStEthPerToken} from "../interfaces/external/IStEthPerToken.sol";
 import {Price, PriceStatus} from "../interfaces/Types.sol";
 import {BPS, RATE_LIMIT} from "./libraries/Constants.sol";
@@ -16,6 +16,7 @@ import {Quote, Quotes} from "./libraries/Quotes.sol";
 import {PAR, RatePairs, Rates} from "./libraries/RatePairs.sol";
 import {RateObservations, RateReading, RateState} from "./libraries/RateObservations.sol";
 import {Sources} from "./libraries/Sources.sol";
+import {Volatilities} from "./libraries/Volatilities.sol";
 
 /// @title Prices and rates: sources in, one checked number out
 abstract contract OracleAdapter is IOracleAdapter {
@@ -26,8 +27,6 @@ abstract contract OracleAdapter is IOracleAdapter {
     uint256 internal constant REPLACEMENT_BOUND = 200;
     /// @inheritdoc IOracleAdapter
     uint256 public constant FREEZE_AFTER = 7 days;
-    /// @dev A gauge of one: it does not move in this release.
-    uint256 private constant GAUGE_ONE = BPS;
 
     uint256 internal constant SOURCE_MASK = (1 << Params.SOURCE_BITS) - 1;
     uint256 private constant ERC4626_RATE = 1;
@@ -53,6 +52,8 @@ abstract contract OracleAdapter is IOracleAdapter {
     mapping(uint256 key => uint256) internal _words;
     /// @dev Per asset: `RateObservations`.
     mapping(uint256 asset => uint256) internal _rateObserved;
+    /// @dev Per underlying: `Volatilities`.
+    uint256[256] internal _volatility;
 
     /// @inheritdoc IOracleAdapter
     function observe(uint16[] calldata underlyings) external {
@@ -87,6 +88,19 @@ abstract contract OracleAdapter is IOracleAdapter {
     /// @inheritdoc IOracleAdapter
     function observedAt(uint16 underlying) external view returns (uint256) {
         return _observed[_requireKnown(underlying)].time();
+    }
+
+    /// @inheritdoc IOracleAdapter
+    function volatility(uint16 underlying) external view returns (Volatility memory) {
+        uint256 observed = _observed[_requireKnown(underlying)];
+        uint256 word = _volatility[underlying];
+        return Volatility({
+            price: Volatilities.price(word),
+            hour: Volatilities.hour(word),
+            variance: Volatilities.variance(word),
+            gauge: observed.gauge(),
+            maintenanceGauge: _gaugeNow(underlying, observed)
+        });
     }
 
     /// @inheritdoc IOracleAdapter
@@ -140,24 +154,27 @@ abstract contract OracleAdapter is IOracleAdapter {
             }
             if (Quote.unwrap(quote) != 0) return quote;
         }
-        uint256 index = observed.last();
         uint256 status = observed.statusCode();
+        if ((moment & DOWN) | status == OK) return _liveQuote(underlying, governed, observed);
+        return _doubtfulQuote(governed, observed, status == FROZEN || moment & DOWN == 0 ? status : SEQUENCER_DOWN);
+    }
+
+    /// @dev The same where the stored status is `OK`, nothing is fixed and the sequencer is up: nearly always.
+    function _liveQuote(uint256 underlying, uint256 governed, uint256 observed) internal view returns (Quote) {
+        uint256 id;
+        if ((governed >> 160) & 3 == PYTH) id = _words[_key(Kind.PYTH_ID, underlying)];
+        (uint256 live, uint256 status) = Sources.price(governed, id);
+        if (status != OK) return _doubtfulQuote(governed, observed, status);
         uint256 risk = governed >> Params.SOURCE_BITS;
-        // An observation is never from the future.
-        unchecked {
-            uint256 age = block.timestamp - observed.time();
-            uint256 stable = PriceMath.stableAfter(observed.stable(), index, Params.range(risk), age);
-            if (moment & DOWN != 0 && status != FROZEN) status = SEQUENCER_DOWN;
-            if (status == OK) {
-                uint256 live;
-                uint256 id;
-                if ((governed >> 160) & 3 == PYTH) id = _words[_key(Kind.PYTH_ID, underlying)];
-                (live, status) = Sources.price(governed, id);
-                if (status == OK) return Quotes.pack(live, stable, Params.band(risk), OK);
-            }
-            uint256 band = status == FROZEN ? 0 : PriceMath.doubtfulBand(risk, age);
-            return Quotes.pack(index, stable, band, status);
-        }
+        return Quotes.pack(live, observed.stableAt(Params.range(risk), block.timestamp), Params.band(risk), OK);
+    }
+
+    /// @dev The last good price, with a status that is not `OK`.
+    function _doubtfulQuote(uint256 governed, uint256 observed, uint256 status) private view returns (Quote) {
+        uint256 risk = governed >> Params.SOURCE_BITS;
+        uint256 stable = observed.stableAt(Params.range(risk), block.timestamp);
+        uint256 band = status == FROZEN ? 0 : PriceMath.doubtfulBand(risk, observed.age(block.timestamp));
+        return Quotes.pack(observed.last(), stable, band, status);
     }
 
     /// @dev Fixes a price for the rest of the transaction.
@@ -230,12 +247,8 @@ abstract contract OracleAdapter is IOracleAdapter {
     /// @dev Credits the interval since the last observation to that observation, then stores the new one.
     function _store(uint16 underlying, uint256 index, PriceStatus status) internal {
         uint256 observed = _observed[underlying];
-        uint256 stable = PriceMath.stableAfter(
-            observed.stable(),
-            observed.last(),
-            Params.range(_governed[underlying] >> Params.SOURCE_BITS),
-            block.timestamp - observed.time()
-        );
+        uint256 range = Params.range(_governed[underlying] >> Params.SOURCE_BITS);
+        uint256 stable = observed.stableAt(range, block.timestamp);
         _record(underlying, stable, index, status);
     }
 
@@ -248,9 +261,16 @@ abstract contract OracleAdapter is IOracleAdapter {
     }
 
     function _record(uint16 underlying, uint256 stable, uint256 index, PriceStatus status) internal {
-        uint256 flag = _observed[underlying].rampFlag();
-        _observed[underlying] = Observations.pack(stable, index, block.timestamp, GAUGE_ONE, status) | flag;
+        uint256 observed = _observed[underlying];
+        if (observed.gauge() == 0) observed = observed.withGauge(BPS, false);
+        _observed[underlying] = observed.next(stable, index, block.timestamp, status);
         emit Observed(underlying, index, stable, status);
+    }
+
+    /// @dev The volatility gauge of maintenance, bps.
+    function _gaugeNow(uint256 underlying, uint256 observed) internal view returns (uint256) {
+        if (!observed.following()) return observed.gauge();
+        return Volatilities.followed(_volatility[underlying], observed.gauge(), block.timestamp);
     }
 
     /// @dev Takes the flag off a ramp that is over, so that checks need not look it up.

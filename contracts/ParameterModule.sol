@@ -16,6 +16,7 @@ import {Params} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
 import {RateObservations} from "./libraries/RateObservations.sol";
 import {Sources} from "./libraries/Sources.sol";
+import {Volatilities} from "./libraries/Volatilities.sol";
 
 /// @title Changes of parameters
 /// @dev Runs on the MarginEngine's storage by delegatecall: rare, and too much code to stand beside the margin. Its own
@@ -23,6 +24,9 @@ import {Sources} from "./libraries/Sources.sol";
 contract ParameterModule is IParameterModule, HaircutRegistry {
     using Observations for uint256;
     using SafeCast for uint256;
+
+    /// @dev Bits of a round within its phase.
+    uint256 private constant ROUND_BITS = 64;
 
     constructor(address manager) HaircutRegistry(manager) {}
 
@@ -111,6 +115,79 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         emit FundingSet(underlying, premium, rate, index, observedAt_);
     }
 
+    /// @inheritdoc IParameterModule
+    function sampleVolatility(uint16 underlying, uint80[] calldata rounds) external {
+        uint256 usual = _words[_key(Kind.VOLATILITY, underlying)];
+        if (usual == 0) revert VolatilityUnset(underlying);
+        uint256 source = _requireRounds(underlying);
+        uint256 observed = _observed[underlying];
+        uint256 gauge = observed.gauge();
+        // At one moment maintenance stands still, whatever becomes of the gauge that it follows.
+        uint256 gaugeNow = _gaugeNow(underlying, observed);
+        uint256 word = _volatility[underlying];
+        for (uint256 i = 0; i < rounds.length; ++i) {
+            word = _sampled(underlying, source, word, rounds[i], usual);
+            uint256 next = Volatilities.gaugeUp(Volatilities.variance(word), usual);
+            if (next != gauge) word = Volatilities.withStart(word, gaugeNow, block.timestamp);
+            gauge = next;
+            emit VolatilitySampled(
+                underlying, Volatilities.hour(word), Volatilities.price(word), Volatilities.variance(word), gauge
+            );
+        }
+        _volatility[underlying] = word;
+        _observed[underlying] = observed.withGauge(gauge, gauge != gaugeNow);
+    }
+
+    /// @dev The state after one more hour, whose first round is `round`. A price out of bounds is no sample: the hour
+    /// passes without a move.
+    function _sampled(uint16 underlying, uint256 source, uint256 word, uint80 round, uint256 usual)
+        private
+        view
+        returns (uint256)
+    {
+        uint256 last = Volatilities.price(word);
+        uint256 hour = last == 0 ? block.timestamp / Volatilities.HOUR : Volatilities.hour(word) + 1;
+        uint256 phase = round >> ROUND_BITS;
+        if (phase < Volatilities.phase(word)) revert PhasePassed(underlying, round, Volatilities.phase(word));
+        uint256 answer = _requireFirst(underlying, source, round, hour * Volatilities.HOUR);
+        (uint256 value, bool inside) = Sources.bounded(source, answer);
+        if (last == 0) {
+            if (!inside) revert RoundUnavailable(underlying, round);
+            return Volatilities.withSample(word, value, hour, phase, Volatilities.expected(usual));
+        }
+        if (!inside) value = last;
+        uint256 variance = Volatilities.varianceAfter(Volatilities.variance(word), last, value, usual);
+        return Volatilities.withSample(word, value, hour, phase, variance);
+    }
+
+    /// @dev The answer of a round that must be the first one of its phase at or after `start`: none can be chosen.
+    function _requireFirst(uint16 underlying, uint256 source, uint80 round, uint256 start)
+        private
+        view
+        returns (uint256 answer)
+    {
+        uint256 time;
+        (answer, time) = _requireRound(underlying, source, round);
+        if (time < start) revert RoundTooEarly(underlying, round, time, start);
+        // Rounds are counted from one in each phase. Before zero, which never was, the number wraps to one as unknown.
+        if (uint64(round) != 1) {
+            unchecked {
+                (, time) = _requireRound(underlying, source, round - 1);
+            }
+            if (time >= start) revert RoundNotFirst(underlying, round, time, start);
+        }
+    }
+
+    function _requireRound(uint16 underlying, uint256 source, uint80 round)
+        private
+        view
+        returns (uint256 answer, uint256 time)
+    {
+        bool ok;
+        (ok, answer, time) = Sources.round(source, round);
+        if (!ok || time == 0 || time > block.timestamp) revert RoundUnavailable(underlying, round);
+    }
+
     /// @dev Reverts unless the word is well formed and everything it refers to exists.
     function _requireValid(Kind kind, uint16 id, uint256 value) private view {
         ParameterRules.requireValid(kind, id, value);
@@ -147,7 +224,7 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 old = _words[key];
         _words[key] = value;
         if (kind == Kind.MARKET) _requireMargined(id);
-        else if (kind == Kind.SECOND_SOURCE && value != 0) _requireSource(id, value, Kind.SECOND_PYTH_ID);
+        else if (kind == Kind.SECOND_SOURCE) _afterSecondSource(id, value);
         else if (kind == Kind.PYTH_ID) _requirePyth(id, _governed[id], kind);
         else if (kind == Kind.SECOND_PYTH_ID) _requirePyth(id, _words[_key(Kind.SECOND_SOURCE, id)], kind);
         else if (kind == Kind.TOKEN) _writeToken(id, value);
@@ -202,7 +279,13 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
     function _writeSource(uint16 id, uint256 value) private {
         uint256 index = _requireSource(id, value, Kind.PYTH_ID);
         _governed[id] = (_governed[id] & ~SOURCE_MASK) | value;
+        _volatility[id] = Volatilities.withoutPhase(_volatility[id]);
         if (!_isSealed || _observed[id].last() == 0) _record(id, index, index, PriceStatus.OK);
+    }
+
+    function _afterSecondSource(uint16 id, uint256 value) private {
+        if (value != 0) _requireSource(id, value, Kind.SECOND_PYTH_ID);
+        _volatility[id] = Volatilities.withoutPhase(_volatility[id]);
     }
 
     /// @dev Zero lifts a freeze: the price stays doubtful until both sources are observed again.
@@ -237,11 +320,16 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
     }
 
     /// @dev Only a Chainlink source can tell what a price was at the turn of an hour.
-    function _requireRounds(uint16 id) private view {
-        uint256 chainlink = uint256(SourceKind.CHAINLINK);
-        bool has = (_governed[_requireKnown(id)] >> 160) & 3 == chainlink
-            || (_words[_key(Kind.SECOND_SOURCE, id)] >> 160) & 3 == chainlink;
-        if (!has) revert RoundsMissing(id);
+    /// @return source The source whose rounds are sampled: the primary one, or else the second.
+    function _requireRounds(uint16 id) private view returns (uint256 source) {
+        source = _governed[_requireKnown(id)];
+        if (_isChainlink(source)) return source;
+        source = _words[_key(Kind.SECOND_SOURCE, id)];
+        if (!_isChainlink(source)) revert RoundsMissing(id);
+    }
+
+    function _isChainlink(uint256 source) private pure returns (bool) {
+        return (source >> 160) & 3 == uint256(SourceKind.CHAINLINK);
     }
 
     function _requireCode(address reports) private view {

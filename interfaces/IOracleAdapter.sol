@@ -10,6 +10,20 @@ enum SourceKind {
     PYTH
 }
 
+/// @notice The volatility of an underlying as it was last sampled. docs/ledger.md, section 3.
+struct Volatility {
+    /// The last sample, dollars with 18 decimals; zero before the first.
+    uint256 price;
+    /// The hour that it is of: seconds / 3600.
+    uint256 hour;
+    /// Variance of an hour's return, 18 decimals.
+    uint256 variance;
+    /// What multiplies the scan range for initial margin, bps.
+    uint256 gauge;
+    /// What multiplies it for maintenance margin now, bps.
+    uint256 maintenanceGauge;
+}
+
 /// @title Sources in, one checked price with a band, an age and a status out
 interface IOracleAdapter {
     /// A price was stored. `index` is the last good price from now on.
@@ -45,6 +59,8 @@ interface IOracleAdapter {
     function price(uint16 underlying) external view returns (Price memory);
     /// @notice When the last good observation was made, seconds.
     function observedAt(uint16 underlying) external view returns (uint256);
+    /// @notice The gauges of an underlying now, and what they come from.
+    function volatility(uint16 underlying) external view returns (Volatility memory);
     /// @notice When prices became usable after the last sequencer outage: back-up time plus grace; zero without a feed,
     /// the largest number while the sequencer is down or cannot be asked.
     function liveSince() external view returns (uint256);

@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any
 
 from plimsoll.deploy.sender import NOBODY
-from plimsoll.risk import model
+from plimsoll.risk import model, oracle
 from plimsoll.risk.ledger import (
     CASH,
     Account,
@@ -224,8 +224,8 @@ class House(Market):
     def _is_depegged(self, bound: int) -> bool:
         if PEG not in self.underlyings:
             return False
-        peg = self.price(PEG)
-        return not peg.ok or abs(WAD - peg.index) * model.BPS > bound * WAD
+        seen = self.underlyings[PEG].seen
+        return oracle.is_depegged(seen, self.price(PEG), bound, self.now)
 
     def margin(self, account: Account) -> Margin:
         return self.ledger.margin(account, self.context())

@@ -9,7 +9,7 @@ what the chain answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -123,6 +123,7 @@ class Underlying:
     funding: Funding = field(default_factory=Funding)
     funding_cap: int = 0
     market: MarketParams | None = None
+    gauge: oracle.Gauge = field(default_factory=oracle.Gauge)
 
     def params(self) -> UnderlyingParams:
         return UnderlyingParams.from_word(self.risk.target)
@@ -169,6 +170,8 @@ class Market:
         self.engine = self.evm.deploy("MarginEngine", self.manager.address)
         self.underlyings: dict[int, Underlying] = {}
         self.assets: dict[int, Asset] = {}
+        self.gauges: dict[int, oracle.Gauge] = {}
+        """Of underlyings that were sampled before they were listed."""
         self.global_ = Ramp(0)
         self.sequencer: Feed | None = None
         self.sequencer_grace = 0
@@ -217,6 +220,7 @@ class Market:
         self.underlyings[u] = Underlying(
             feed, source, Ramp(0), PriceObservation(wad, wad, self.now)
         )
+        self.underlyings[u].gauge = self.gauges.get(u, oracle.Gauge())
         self.engine.setUp(Kind.SOURCE, u, source.word)
         self.set_parameter(Kind.UNDERLYING, u, risk.word)
         self.set_funding_cap(u, funding_cap)
@@ -234,6 +238,28 @@ class Market:
         )
         self.underlyings[u].second_feed, self.underlyings[u].second = feed, word
         self.engine.setUp(Kind.SECOND_SOURCE, u, word.word)
+
+    def sample_first(self, references: Mapping[int, tuple[int, int]]) -> None:
+        """Gives underlyings that are not listed yet a gauge: an hour in which they do not move, at
+        one reference before it and another after it."""
+        feeds = {u: self.evm.deploy("MockRounds", 18) for u in references}
+        for number_ in (1, 2):
+            for u, feed in feeds.items():
+                self._sample_still(u, feed, number_, references[u][number_ - 1])
+            self.warp(3_600 - self.now % 3_600)
+
+    def _sample_still(self, u: int, feed: Contract, number_: int, reference: int) -> None:
+        feed.set(number_, WAD, self.now)
+        source = SourceParams(number(feed), decimals=18, max_age=3_600)
+        self.engine.setUp(Kind.SOURCE, u, source.word)
+        self.engine.setUp(Kind.VOLATILITY, u, reference)
+        self.engine.sampleVolatility(u, [number_])
+        rounds = {one: oracle.Round(WAD, self.now) for one in (number_,)}
+        seen = self.gauges.get(u, oracle.Gauge())
+        if number_ > 1:
+            rounds[1] = oracle.Round(WAD, seen.hour * oracle.HOUR)
+        terms = oracle.Source(18, 3_600)
+        self.gauges[u] = oracle.sample(seen, rounds, number_, terms, reference, self.now)
 
     def list_asset(self, c: int, token: Contract, underlying: int, risk: AssetParams) -> Asset:
         decimals = token.call.decimals()
@@ -530,6 +556,8 @@ class Market:
             initial=underlying.params().terms(),
             maintenance=UnderlyingParams.from_word(now).terms(),
             funding_index=underlying.funding_at(self.now),
+            initial_gauge=underlying.gauge.gauge,
+            maintenance_gauge=underlying.gauge.maintenance(self.now),
         )
 
     def _asset_state(self, asset: Asset) -> AssetState:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {BPS} from "./Constants.sol";
+
 /// @dev How long maintenance margin takes to reach a new word.
 uint256 constant RAMP = 3 days;
 
@@ -37,6 +39,7 @@ uint256 constant RAMP = 3 days;
 library Params {
     /// @dev Widths of the words that share a slot with others.
     uint256 internal constant ASSET_BITS = 198;
+    uint256 internal constant UNDERLYING_BITS = 58;
     uint256 internal constant SOURCE_BITS = 198;
     uint256 internal constant GLOBAL_BITS = 140;
 
@@ -87,6 +90,20 @@ library Params {
 
     function window(uint256 risk) internal pure returns (uint256) {
         return (risk >> 14) & NATURAL_10;
+    }
+
+    /// @notice An UNDERLYING word with the volatility gauge above it, bps: the terms of an underlying at one level.
+    /// @dev The word has 58 bits, the gauge 16.
+    function withGauge(uint256 risk, uint256 gauge) internal pure returns (uint256) {
+        return risk | (gauge << UNDERLYING_BITS);
+    }
+
+    /// @notice The scan range of terms at their gauge, bps, rounded up.
+    function reachUp(uint256 terms) internal pure returns (uint256) {
+        // 14 bits times 16.
+        unchecked {
+            return (range(terms) * (terms >> UNDERLYING_BITS) + (BPS - 1)) / BPS;
+        }
     }
 
     function closing(uint256 risk) internal pure returns (uint256) {

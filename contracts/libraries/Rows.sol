@@ -3,11 +3,10 @@ pragma solidity ^0.8.28;
 
 import {Quote} from "./Quotes.sol";
 
-/// @dev Everything held on one underlying: a place in memory of eight words.
-/// underlying | risk | risk now | gauge | quote | delta | excess | exposure
-/// `risk` and `risk now` are UNDERLYING words for initial and for maintenance margin; `delta` net units, signed;
-/// `excess` units that count in maintenance but not in initial equity; `exposure` absolute dollars, 36 decimals, set by
-/// `sum`.
+/// @dev Everything held on one underlying: a place in memory of six words.
+/// underlying | terms | terms now | quote | delta | exposure
+/// `terms` are what `Params.withGauge` packs, for initial margin, `terms now` the same for maintenance; `delta` net
+/// units, signed; `exposure` net dollars, signed, 36 decimals, set by `sum`.
 type Row is uint256;
 
 /// @title The rows of a book, one after another in memory
@@ -15,6 +14,9 @@ type Row is uint256;
 /// The plain statement of every sum is docs/margin.md and its twin `plimsoll/risk/model.py`; tests/differential holds
 /// them equal.
 library Rows {
+    /// @dev Bytes of a row.
+    uint256 private constant SIZE = 0xc0;
+
     /// @notice Room for `room` rows. Before them lies a table of 256 bytes that says where each underlying is: one more
     /// than its place.
     function allocate(uint256 room) internal pure returns (uint256 rows) {
@@ -22,7 +24,7 @@ library Rows {
         assembly ("memory-safe") {
             let places := mload(0x40)
             rows := add(places, 0x100)
-            mstore(0x40, add(rows, shl(8, room)))
+            mstore(0x40, add(rows, mul(SIZE, room)))
             calldatacopy(places, calldatasize(), 0x100)
         }
     }
@@ -39,19 +41,18 @@ library Rows {
     function open(uint256 rows, uint256 place, uint256 underlying_) internal pure returns (Row row) {
         // Within the room that `allocate` took; the table has a byte for each underlying.
         assembly ("memory-safe") {
-            row := add(rows, shl(8, place))
+            row := add(rows, mul(SIZE, place))
             mstore(row, underlying_)
-            mstore(add(row, 0xa0), 0)
-            mstore(add(row, 0xc0), 0)
+            mstore(add(row, 0x80), 0)
             mstore8(add(sub(rows, 0x100), underlying_), add(place, 1))
         }
     }
 
     /// @notice The row at `place`.
     function at(uint256 rows, uint256 place) internal pure returns (Row row) {
-        // Rows take 2^8 bytes each.
+        // Rows lie one after another.
         assembly ("memory-safe") {
-            row := add(rows, shl(8, place))
+            row := add(rows, mul(SIZE, place))
         }
     }
 
@@ -63,81 +64,61 @@ library Rows {
         }
     }
 
-    function risk(Row row) internal pure returns (uint256 value) {
+    function terms(Row row) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := mload(add(row, 0x20))
         }
     }
 
-    function riskNow(Row row) internal pure returns (uint256 value) {
+    function termsNow(Row row) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := mload(add(row, 0x40))
         }
     }
 
-    function gauge(Row row) internal pure returns (uint256 value) {
+    function setTerms(Row row, uint256 terms_, uint256 termsNow_) internal pure {
         assembly ("memory-safe") {
-            value := mload(add(row, 0x60))
-        }
-    }
-
-    function setRisk(Row row, uint256 risk_, uint256 gauge_) internal pure {
-        assembly ("memory-safe") {
-            mstore(add(row, 0x20), risk_)
-            mstore(add(row, 0x60), gauge_)
-        }
-    }
-
-    function setRiskNow(Row row, uint256 risk_) internal pure {
-        assembly ("memory-safe") {
-            mstore(add(row, 0x40), risk_)
-        }
-    }
-
-    function setQuote(Row row, Quote quote_) internal pure {
-        assembly ("memory-safe") {
-            mstore(add(row, 0x80), quote_)
+            mstore(add(row, 0x20), terms_)
+            mstore(add(row, 0x40), termsNow_)
         }
     }
 
     function quote(Row row) internal pure returns (Quote value) {
         assembly ("memory-safe") {
-            value := mload(add(row, 0x80))
+            value := mload(add(row, 0x60))
+        }
+    }
+
+    function setQuote(Row row, Quote quote_) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(row, 0x60), quote_)
         }
     }
 
     function delta(Row row) internal pure returns (int256 value) {
         assembly ("memory-safe") {
-            value := mload(add(row, 0xa0))
+            value := mload(add(row, 0x80))
         }
     }
 
     /// @dev 96 holdings of 104 bits and 255 sizes of 103 keep a delta below 2^112.
     function addDelta(Row row, int256 units) internal pure {
         assembly ("memory-safe") {
-            let place := add(row, 0xa0)
+            let place := add(row, 0x80)
             mstore(place, add(mload(place), units))
         }
     }
 
-    /// @dev 96 holdings of 104 bits: below 2^111.
-    function addExcess(Row row, uint256 units) internal pure {
+    function exposure(Row row) internal pure returns (int256 value) {
         assembly ("memory-safe") {
-            let place := add(row, 0xc0)
-            mstore(place, add(mload(place), units))
-        }
-    }
-
-    function exposure(Row row) internal pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := mload(add(row, 0xe0))
+            value := mload(add(row, 0xa0))
         }
     }
 
     /// @notice Sums over `count` rows, 36 decimals, bands times bps (docs/margin.md, 2 and 5), and each row's exposure.
     /// @param ceiling The band ceiling of maintenance, bps.
     /// @return value Net dollars.
-    /// @return reserve What initial equity leaves out.
+    /// @return ahead What prices above their stable ones add to it.
     /// @return favour Bands of doubtful prices.
     /// @return band Bands of initial margin.
     /// @return bandNow Bands of maintenance margin.
@@ -145,91 +126,82 @@ library Rows {
     function sum(uint256 rows, uint256 count, uint256 ceiling)
         internal
         pure
-        returns (int256 value, uint256 reserve, uint256 favour, uint256 band, uint256 bandNow, uint256 doubted)
+        returns (int256 value, uint256 ahead, uint256 favour, uint256 band, uint256 bandNow, uint256 doubted)
     {
         // |delta| < 2^112, prices < 2^94, bands < 2^16: terms below 2^222, sums of 256 rows below 2^230. The layout of
-        // a quote is that of `Quotes`: index 94 | stable 94 | band 16 | status 4; the band of a risk word has bits 48
-        // to 57.
+        // a quote is that of `Quotes`: index 94 | stable 94 | band 16 | status 4; the band of an UNDERLYING word has
+        // bits 48 to 57.
         assembly ("memory-safe") {
             let mask := sub(shl(94, 1), 1)
-            let end := add(rows, shl(8, count))
-            for { let row := rows } lt(row, end) { row := add(row, 0x100) } {
-                let quote_ := mload(add(row, 0x80))
-                let delta_ := mload(add(row, 0xa0))
+            let end := add(rows, mul(SIZE, count))
+            for { let row := rows } lt(row, end) { row := add(row, SIZE) } {
+                let quote_ := mload(add(row, 0x60))
+                let worth := mload(add(row, 0x80))
                 let index := and(quote_, mask)
-                let worth := mul(delta_, index)
+                let over := mul(worth, sub(index, and(shr(94, quote_), mask)))
+                ahead := add(ahead, mul(over, sgt(over, 0)))
+                worth := mul(worth, index)
+                mstore(add(row, 0xa0), worth)
                 value := add(value, worth)
-                let ahead := sub(worth, mul(delta_, and(shr(94, quote_), mask)))
-                reserve := add(reserve, add(mul(ahead, sgt(ahead, 0)), mul(mload(add(row, 0xc0)), index)))
                 let sign := sar(255, worth)
-                let exposed := sub(xor(worth, sign), sign)
-                mstore(add(row, 0xe0), exposed)
-                let term := mul(exposed, and(shr(188, quote_), 0xffff))
+                worth := sub(xor(worth, sign), sign)
+                let term := mul(worth, and(shr(188, quote_), 0xffff))
                 band := add(band, term)
-                let isOk := iszero(and(shr(204, quote_), 0xf))
-                let rate := and(shr(48, mload(add(row, 0x40))), 0x3ff)
-                rate := mul(isOk, xor(rate, mul(xor(rate, ceiling), gt(rate, ceiling))))
-                bandNow := add(bandNow, mul(exposed, rate))
-                if iszero(isOk) {
+                switch and(shr(204, quote_), 0xf)
+                case 0 {
+                    let rate := and(shr(48, mload(add(row, 0x40))), 0x3ff)
+                    if gt(rate, ceiling) { rate := ceiling }
+                    bandNow := add(bandNow, mul(worth, rate))
+                }
+                default {
                     favour := add(favour, term)
-                    doubted := add(doubted, exposed)
+                    doubted := add(doubted, worth)
                 }
             }
         }
     }
 
     /// @notice The worst loss over the states of the market factor, times 300, after `sum`.
-    /// @param now_ Whether at the parameters of maintenance.
-    /// @dev The closed form of `Scan`: in the states -2 .. 2 a row loses its exposure times its range times
-    /// `min(300, window - 100 * sign * state)`.
-    function scan(uint256 rows, uint256 count, bool now_) internal pure returns (uint256 loss) {
-        // Exposure < 2^206, range at the gauge < 2^16, factors below 2^10: sums of 256 rows are below 2^240. Range and
-        // window of a risk word have bits 0 to 13 and 14 to 23. At the centre no term is negative, so the maximum is
-        // not.
+    /// @param now_ Whether at the terms of maintenance.
+    /// @return loss Right unless `wide`.
+    /// @return wide Whether a window is beyond 200.
+    /// @dev With `x` the exposure times its range and `w` its window, a row loses `min(300, w - 100 m) x` in the states
+    /// `m` -2 .. 2, `m` counted towards its own side. Up to a window of 200 only the last but one state, -2, reaches
+    /// the whole range. So with `u` and `d` the sums of `x` over rows that are long and short, and `U` and `D` those of
+    /// `(w - 100) x`, the book loses `U + D + 200 u` in the state -1, `D + 300 u - 100 d` in -2, the mirror images in 1
+    /// and 2, and never more in 0 than in the worse of -1 and 1.
+    function narrowLoss(uint256 rows, uint256 count, bool now_) internal pure returns (uint256 loss, bool wide) {
+        // Exposure < 2^206, range at the gauge < 2^16, factors below 2^10: sums of 256 rows are below 2^240, ten of
+        // them below 2^244. Range, window and gauge of terms have bits 0 to 13, 14 to 23 and 58 up.
         assembly ("memory-safe") {
-            let down2 := 0
-            let down1 := 0
-            let up1 := 0
-            let up2 := 0
+            let long := 0
+            let short := 0
+            let longCut := 0
+            let shortCut := 0
             let offset := add(0x20, shl(5, now_))
-            let end := add(rows, shl(8, count))
-            for { let row := rows } lt(row, end) { row := add(row, 0x100) } {
-                let risk_ := mload(add(row, offset))
-                let reach := div(add(mul(and(risk_, 0x3fff), mload(add(row, 0x60))), 9999), 10000)
-                let x := mul(mload(add(row, 0xe0)), reach)
-                let window := and(shr(14, risk_), 0x3ff)
-                // Factors 300, window + 100, window, window - 100 and window - 200, all capped at 300.
-                let hundred := mul(100, x)
-                let centre := mul(window, x)
-                let full := mul(3, hundred)
-                let near := add(centre, hundred)
-                let far := sub(centre, hundred)
-                let farther := sub(far, hundred)
-                if gt(window, 199) {
-                    near := full
-                    if sgt(centre, full) { centre := full }
-                    if sgt(far, full) { far := full }
-                    if sgt(farther, full) { farther := full }
-                }
-                loss := add(loss, centre)
-                switch slt(mload(add(row, 0xa0)), 0)
+            let end := add(rows, mul(SIZE, count))
+            for { let row := rows } lt(row, end) { row := add(row, SIZE) } {
+                let terms_ := mload(add(row, offset))
+                let x := mul(mload(add(row, 0xa0)), div(add(mul(and(terms_, 0x3fff), shr(58, terms_)), 9999), 10000))
+                let rest := sub(and(shr(14, terms_), 0x3ff), 100)
+                wide := or(wide, gt(rest, 100))
+                switch slt(x, 0)
                 case 0 {
-                    down2 := add(down2, full)
-                    down1 := add(down1, near)
-                    up1 := add(up1, far)
-                    up2 := add(up2, farther)
+                    long := add(long, x)
+                    longCut := add(longCut, mul(x, rest))
                 }
                 default {
-                    down2 := add(down2, farther)
-                    down1 := add(down1, far)
-                    up1 := add(up1, near)
-                    up2 := add(up2, full)
+                    short := sub(short, x)
+                    shortCut := sub(shortCut, mul(x, rest))
                 }
             }
-            if sgt(down1, loss) { loss := down1 }
-            if sgt(up1, loss) { loss := up1 }
-            if sgt(down2, loss) { loss := down2 }
-            if sgt(up2, loss) { loss := up2 }
+            loss := long
+            if gt(short, long) { loss := short }
+            loss := add(add(longCut, shortCut), mul(200, loss))
+            let worse := sub(add(shortCut, mul(300, long)), mul(100, short))
+            if sgt(worse, loss) { loss := worse }
+            worse := sub(add(longCut, mul(300, short)), mul(100, long))
+            if sgt(worse, loss) { loss := worse }
         }
     }
 }

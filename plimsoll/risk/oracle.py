@@ -8,8 +8,9 @@ says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 
 from plimsoll.risk.model import (
     BPS,
@@ -151,6 +152,134 @@ def observe(
         price = first.price if first.usable else second.price
         return PriceObservation(stable, price, now, PriceStatus.UNCONFIRMED)
     return seen
+
+
+def is_depegged(seen: PriceObservation, live: Price, bound: int, now: int) -> bool:
+    """Whether the settlement token has left its peg: by what was last observed of it while that is
+    at most an hour old, by its price of this moment afterwards."""
+    fresh = now - seen.time <= HOUR
+    price, status = (seen.last, seen.status) if fresh else (live.index, live.status)
+    return status != PriceStatus.OK or abs(WAD - price) * BPS > bound * WAD
+
+
+# The volatility gauge (docs/ledger.md, section 3)
+
+GAUGE_MIN, GAUGE_MAX = 6_000, 40_000
+GAUGE_RISE, GAUGE_FALL = 500, 125
+VARIANCE_KEEP = 9_700
+OUTLIER = 36
+VARIANCE_UNIT = 10**6
+REFERENCE_UNIT = 10**12
+ROUND_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A report of a Chainlink source: an unscaled answer and when it was given."""
+
+    answer: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What is stored of an underlying's volatility; `price` is zero before the first sample.
+
+    `gauge` is that of initial margin; maintenance follows it from `start`, where it stood at
+    `since`.
+    """
+
+    price: int = 0
+    hour: int = 0
+    phase: int = 0
+    variance: int = 0
+    gauge: int = BPS
+    start: int = BPS
+    since: int = 0
+
+    def maintenance(self, now: int) -> int:
+        """The gauge of maintenance margin, bps."""
+        elapsed = now - self.since
+        if self.gauge >= self.start:
+            return min(self.gauge, self.start + GAUGE_RISE * elapsed // HOUR)
+        return max(self.gauge, self.start - GAUGE_FALL * elapsed // HOUR)
+
+
+class RoundRefused(ValueError):  # noqa: N818 what the contract says
+    """A round is not the sample of the next hour: the name of the error and its arguments."""
+
+    def __init__(self, name: str, *values: int) -> None:
+        super().__init__(name, *values)
+        self.name = name
+        self.values = values
+
+
+def variance_after(variance: int, before: int, after: int, reference: int) -> int:
+    """The variance after an hour's move, 18 decimals."""
+    expected = reference**2 * VARIANCE_UNIT
+    squared = min((after - before) ** 2 * WAD // before**2, OUTLIER * variance)
+    moved = ceil_div(VARIANCE_KEEP * variance + (BPS - VARIANCE_KEEP) * squared, BPS)
+    return max(36 * expected // 100, min(16 * expected, moved))
+
+
+def gauge_of(variance: int, reference: int) -> int:
+    """The gauge of initial margin, bps, rounded up."""
+    exact = ceil_div(isqrt(variance * WAD) * BPS, reference * REFERENCE_UNIT)
+    return max(GAUGE_MIN, min(GAUGE_MAX, exact))
+
+
+def sample(
+    seen: Gauge, rounds: Mapping[int, Round], number: int, source: Source, reference: int, now: int
+) -> Gauge:
+    """What is stored after one more hour, whose sample is the round of this number.
+
+    `rounds` are those that can be read. Raises `RoundRefused` where the contract reverts.
+    """
+    first = seen.price == 0
+    hour = now // HOUR if first else seen.hour + 1
+    phase = number >> ROUND_BITS
+    if phase < seen.phase:
+        raise RoundRefused("PhasePassed", number, seen.phase)
+    answer = _first_round(rounds, number, hour * HOUR, now).answer
+    price = to_wad_down(max(0, answer), source.decimals)
+    inside = 2**source.floor <= price < 2**source.ceiling
+    if first and not inside:
+        raise RoundRefused("RoundUnavailable", number)
+    if first:
+        variance = reference**2 * VARIANCE_UNIT
+    else:
+        price = price if inside else seen.price
+        variance = variance_after(seen.variance, seen.price, price, reference)
+    gauge = gauge_of(variance, reference)
+    moved = gauge != seen.gauge
+    return Gauge(
+        price=price,
+        hour=hour,
+        phase=phase,
+        variance=variance,
+        gauge=gauge,
+        start=seen.maintenance(now) if moved else seen.start,
+        since=now if moved else seen.since,
+    )
+
+
+def _first_round(rounds: Mapping[int, Round], number: int, start: int, now: int) -> Round:
+    """The round, when it is the first one of its phase at or after `start`."""
+    found = _round(rounds, number, now)
+    if found.updated_at < start:
+        raise RoundRefused("RoundTooEarly", number, found.updated_at, start)
+    if number % 2**ROUND_BITS != 1:
+        before = _round(rounds, (number - 1) % 2**80, now)
+        if before.updated_at >= start:
+            raise RoundRefused("RoundNotFirst", number, before.updated_at, start)
+    return found
+
+
+def _round(rounds: Mapping[int, Round], number: int, now: int) -> Round:
+    found = rounds.get(number)
+    if found is None or not 0 < found.updated_at <= now:
+        raise RoundRefused("RoundUnavailable", number)
+    return found
 
 
 # Yield tokens (section 9)

@@ -54,6 +54,7 @@ class UnderlyingPlan:
     risk: UnderlyingParams
     ramp: UnderlyingParams | None
     funding: int
+    references: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,14 @@ def next_asset(draw: st.DrawFn, old: AssetParams) -> AssetParams:
 
 
 @st.composite
+def references(draw: st.DrawFn) -> tuple[int, int]:
+    """Two references whose ratio becomes the gauge: within its bounds, at both ends, and beyond."""
+    first = draw(magnitudes(1, 65_535))
+    gauge = draw(st.one_of(st.sampled_from([6_000, 40_000]), st.integers(4_000, 60_000)))
+    return first, max(1, min(65_535, first * model.BPS // gauge))
+
+
+@st.composite
 def underlying_plans(draw: st.DrawFn) -> UnderlyingPlan:
     first = draw(prices())
     near = st.integers(max(1, first * 9 // 10), min(MAX_PRICE, first * 11 // 10 + 1))
@@ -131,6 +140,7 @@ def underlying_plans(draw: st.DrawFn) -> UnderlyingPlan:
         risk=risk,
         ramp=draw(next_underlying(risk)) if draw(st.integers(0, 3)) == 0 else None,
         funding=funding,
+        references=draw(references()) if draw(st.booleans()) else None,
     )
 
 
@@ -174,6 +184,7 @@ class Stage:
 
     def carry_out(self, plan: Plan) -> Market:
         market = Market(self.evm, plan.factors)
+        market.sample_first({u: r for u, one in plan.underlyings.items() if (r := one.references)})
         for u, one in plan.underlyings.items():
             self._list_underlying(market, u, one)
         for c, asset in plan.assets.items():
@@ -311,6 +322,17 @@ def assert_views_equal(market: Market, portfolio: Portfolio) -> None:
     assert tuple(market.engine.assess(packed).value) == fields(expected.margin)
 
 
+def assert_gauges_equal(market: Market, u: int) -> None:
+    told, seen = market.engine.call.volatility(u), market.underlyings[u].gauge
+    assert tuple(told) == (
+        seen.price,
+        seen.hour,
+        seen.variance,
+        seen.gauge,
+        seen.maintenance(market.now),
+    )
+
+
 @given(plans(), st.data())
 def test_margin_equals_the_twin(stage: Stage, plan: Plan, data: st.DataObject) -> None:
     with stage.evm.anchored():
@@ -320,6 +342,7 @@ def test_margin_equals_the_twin(stage: Stage, plan: Plan, data: st.DataObject) -
             if not plan.sequencer_down:
                 assert inputs.underlyings[u].price.status in (one.status, PriceStatus.OK)
             assert tuple(market.engine.call.price(u)) == fields(inputs.underlyings[u].price)
+            assert_gauges_equal(market, u)
         portfolio = data.draw(portfolios(inputs, distinct=data.draw(st.booleans())))
         assert_views_equal(market, portfolio)
 

@@ -4,16 +4,18 @@ what is read, after any sequence of answers, failures, waits and observations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plimsoll.risk import oracle
 from plimsoll.risk.model import WAD, Portfolio, Position, perpetual
-from plimsoll.risk.params import AssetParams, UnderlyingParams
+from plimsoll.risk.oracle import HOUR, Gauge, Round, RoundRefused, Source, sample
+from plimsoll.risk.params import AssetParams, Kind, SourceParams, UnderlyingParams
 from tests.strategies import asset_params, magnitudes
-from tests.world import Market, pack_portfolio
+from tests.world import Market, number, pack_portfolio
 
 RISK = UnderlyingParams(range=610, window=120, band=20)
 TOKEN = AssetParams(1_000, 5_000, 100, 400, 2_000)
@@ -209,3 +211,159 @@ def test_funding_over_time(bare: Market, steps: list[tuple[int, int, int]]) -> N
                 funding.observed_at,
                 funding.time,
             )
+
+
+# The volatility gauge
+
+GAUGED = 3
+PHASE = 1 << oracle.ROUND_BITS
+BOUNDS = SourceParams(0, decimals=8, max_age=MAX_AGE, floor=60, ceiling=73)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A feed's next round, and how many rounds somebody then tries to hand in."""
+
+    wait: int
+    answer: int
+    lost: bool
+    begins_phase: bool
+    reference: int | None
+    tries: int
+
+
+reports = st.builds(
+    Report,
+    wait=st.one_of(st.integers(1, 1_200), st.integers(1, 5 * HOUR)),
+    answer=st.one_of(
+        st.integers(2_000 * 98 * 10**6, 2_000 * 102 * 10**6),
+        st.integers(1_000 * 10**8, 4_000 * 10**8),
+        st.sampled_from([0, -1, 10**5, 10**13, 2**127 - 1, -(2**127)]),
+    ),
+    lost=st.integers(0, 19).map(lambda die: die == 0),
+    begins_phase=st.integers(0, 9).map(lambda die: die == 0),
+    reference=st.one_of(st.none(), st.none(), st.integers(1, 65_535)),
+    tries=st.integers(0, 4),
+)
+
+
+class History:
+    """A feed with rounds, what can be read of it, and the twin of what is stored."""
+
+    def __init__(self, market: Market, reference: int) -> None:
+        self.market = market
+        self.reference = reference
+        self.feed = market.evm.deploy("MockRounds", BOUNDS.decimals)
+        self.rounds: dict[int, Round] = {}
+        self.latest = PHASE
+        self.seen = Gauge()
+        self.report(2_000 * 10**8)
+        source = replace(BOUNDS, address=number(self.feed))
+        market.engine.setUp(Kind.SOURCE, GAUGED, source.word)
+        self.refer(reference)
+
+    def report(self, answer: int, *, begins_phase: bool = False, lost: bool = False) -> None:
+        first = (self.latest // PHASE + 1) * PHASE + 1
+        self.latest = first if begins_phase else self.latest + 1
+        self.feed.set(self.latest, answer, self.market.now)
+        if lost:
+            self.feed.lose(self.latest)
+        else:
+            self.rounds[self.latest] = Round(answer, self.market.now)
+
+    def refer(self, reference: int) -> None:
+        self.reference = reference
+        self.market.engine.setUp(Kind.VOLATILITY, GAUGED, reference)
+
+    def after(self, *numbers: int) -> list[Gauge]:
+        states = [self.seen]
+        for one in numbers:
+            terms = Source(BOUNDS.decimals, MAX_AGE, BOUNDS.floor, BOUNDS.ceiling)
+            now = self.market.now
+            states.append(sample(states[-1], self.rounds, one, terms, self.reference, now))
+        return states[1:]
+
+    def passing(self) -> list[int]:
+        """Every round that the next hour could have for its sample."""
+        return [one for one in self.rounds if self._passes(one)]
+
+    def _passes(self, one: int) -> bool:
+        try:
+            self.after(one)
+        except RoundRefused:
+            return False
+        return True
+
+    def hand_in(self, numbers: list[int]) -> None:
+        """The contract does what the twin says, refusals included."""
+        engine = self.market.engine
+        try:
+            expected = self.after(*numbers)
+        except RoundRefused as refusal:
+            with self.market.evm.reverts(refusal.name, GAUGED, *refusal.values):
+                engine.sampleVolatility(GAUGED, numbers)
+            return
+        events = engine.sampleVolatility(GAUGED, numbers).events("VolatilitySampled")
+        assert [tuple(event) for event in events] == [
+            (GAUGED, one.hour, one.price, one.variance, one.gauge) for one in expected
+        ]
+        self.seen = expected[-1]
+
+    def assert_equal(self) -> None:
+        seen, now = self.seen, self.market.now
+        assert tuple(self.market.engine.call.volatility(GAUGED)) == (
+            seen.price,
+            seen.hour,
+            seen.variance,
+            seen.gauge,
+            seen.maintenance(now),
+        )
+
+
+@given(st.lists(reports, min_size=1, max_size=25), st.integers(1, 65_535), st.data())
+def test_gauges_over_time(
+    bare: Market, steps: list[Report], reference: int, data: st.DataObject
+) -> None:
+    """Any history, handed in by anyone in any order: what passes is what the rule says, in every
+    phase of the feed at most one round for an hour."""
+    with bare.anchored():
+        history = History(bare, reference)
+        for step in steps:
+            bare.warp(step.wait)
+            history.report(step.answer, begins_phase=step.begins_phase, lost=step.lost)
+            if step.reference is not None:
+                history.refer(step.reference)
+            history.assert_equal()
+            for _ in range(step.tries):
+                passing = history.passing()
+                assert len({one // PHASE for one in passing}) == len(passing)
+                strange = data.draw(st.integers(-1, 3))
+                known = st.sampled_from([*history.rounds, history.latest + strange])
+                choice = st.sampled_from(passing) if passing else known
+                history.hand_in([data.draw(st.one_of(choice, choice, known))])
+                history.assert_equal()
+
+
+@given(st.lists(reports, min_size=3, max_size=40), st.integers(10, 20_000))
+def test_hours_at_once_equal_hours_one_by_one(
+    bare: Market, steps: list[Report], reference: int
+) -> None:
+    """A keeper that was away hands in all of them; the last of the batch may be refused."""
+    with bare.anchored():
+        history = History(bare, reference)
+        history.hand_in([history.latest])
+        for step in steps:
+            bare.warp(step.wait)
+            history.report(step.answer)
+        start = history.seen
+        numbers: list[int] = []
+        while passing := history.passing():
+            numbers.append(passing[0])
+            history.seen = history.after(passing[0])[-1]
+        one_by_one, history.seen = history.seen, start
+        if numbers:
+            history.hand_in([*numbers, history.latest])
+            history.assert_equal()
+            history.hand_in(numbers)
+        assert history.seen == one_by_one
+        history.assert_equal()

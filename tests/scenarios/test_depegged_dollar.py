@@ -42,7 +42,9 @@ def test_within_the_bound_trading_goes_on(stage: Stage, peg: str) -> None:
 
 
 def test_a_broken_peg_feed_adds_no_risk_either(stage: Stage) -> None:
+    """An hour after it was last observed."""
     stage.underlyings[PEG].feed.break_down()
+    stage.pass_time(3_601)
     with stage.evm.reverts("SettlementTokenDepegged"):
         stage.trade("owner", "maker", {ETH: 1})
     stage.trade("maker", "owner", {ETH: 1})

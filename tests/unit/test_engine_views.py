@@ -170,7 +170,8 @@ def test_factors_are_the_globals_as_numbers(house: House) -> None:
 
 
 def test_the_peg_is_watched_to_its_bound(house: House) -> None:
-    """Two percent either way; a feed that does not answer is no peg either."""
+    """Two percent either way, of what was observed within the hour or else of what the feed says
+    now; a feed that does not answer is no peg either."""
     house.list_underlying(PEG, RISK, WAD)
     for price, depegged in [
         (WAD, False),
@@ -179,11 +180,21 @@ def test_the_peg_is_watched_to_its_bound(house: House) -> None:
         (WAD * 98 // 100, False),
         (WAD * 98 // 100 - 1, True),
     ]:
-        house.set_price(PEG, price)
-        assert house.call("factors").depegged is depegged
-    house.set_price(PEG, WAD)
+        with house.anchored():
+            house.set_price(PEG, price)
+            assert not house.call("factors").depegged, "nobody has observed it"
+            with house.anchored():
+                house.observe(PEG)
+                assert house.call("factors").depegged is depegged
+            house.warp(3_601)
+            house.set_price(PEG, price)
+            assert house.call("factors").depegged is depegged
     house.underlyings[PEG].feed.break_down()
+    house.warp(3_600)
+    assert not house.call("factors").depegged
+    house.warp(1)
     assert house.call("factors").depegged
+    house.keep_fresh(0)
     margin = house.call("margin", account(0, holding(WETH, WAD)))
     assert not margin.doubtful, "the peg moves no position"
 

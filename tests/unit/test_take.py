@@ -232,7 +232,7 @@ class TestRefused:
             take(offered, offer(offered))
 
     def test_new_risk_off_the_peg(self, offered: Stage) -> None:
-        offered.report({0: wad("0.9")})
+        offered.move({0: "0.9"})
         with refuses(offered, "SettlementTokenDepegged"):
             take(offered, offer(offered))
 

@@ -631,17 +631,18 @@ class TestRisk:
 
     @pytest.mark.parametrize("peg", ["0.979999", "1.020001"])
     def test_off_the_peg_of_the_settlement_token(self, long: Stage, peg: str) -> None:
-        long.report({PEG: wad(peg)})
+        long.move({PEG: peg})
         self.expect(long, ALT, "SettlementTokenDepegged")
 
     @pytest.mark.parametrize("peg", ["0.98", "1.02"])
     def test_up_to_the_bound_of_the_peg(self, long: Stage, peg: str) -> None:
-        long.report({PEG: wad(peg)})
+        long.move({PEG: peg})
         long.trade("taker", "maker", {ALT: 1})
         assert long.position(long.account("taker"), ALT).size == wad(3)
 
-    def test_without_a_good_price_of_the_peg(self, long: Stage) -> None:
+    def test_without_a_good_price_of_the_peg_for_an_hour(self, long: Stage) -> None:
         long.underlyings[PEG].feed.break_down()
+        long.pass_time(3_601 - (long.now - long.underlyings[PEG].seen.time))
         self.expect(long, ALT, "SettlementTokenDepegged")
 
     def test_in_a_closed_market(self, traders: Stage) -> None:
