@@ -31,6 +31,7 @@ import {Quote, Quotes} from "./libraries/Quotes.sol";
 import {PAR, RatePairs, Rates} from "./libraries/RatePairs.sol";
 import {Row, Rows} from "./libraries/Rows.sol";
 import {Scan} from "./libraries/Scan.sol";
+import {Sources} from "./libraries/Sources.sol";
 
 /// @title Portfolio in; equity and margins out
 /// @dev Changes of parameters are an immutable module that runs on this storage by delegatecall.
@@ -286,16 +287,17 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         (uint256 governed, uint256 observed) = _wordsOf(underlying);
         uint256 risk = governed >> Params.SOURCE_BITS;
         uint256 terms = Params.withGauge(risk, observed.gauge());
-        uint256 termsNow = terms;
-        if (observed.moving()) {
-            termsNow = _termsNow(underlying, risk, observed);
-            if (termsNow != terms) book.ramps = true;
+        // Nothing fixed, the sequencer up, the last observation good and nothing in motion: nearly always.
+        uint256 live = book.moment | observed.special() == 0 ? Sources.live(governed) : 0;
+        if (live != 0) {
+            row.setTerms(terms, terms);
+            row.setQuote(Quotes.live(live, observed.stableAt(Params.range(risk), block.timestamp), risk));
+            return row;
         }
+        uint256 termsNow = observed.moving() ? _termsNow(underlying, risk, observed) : terms;
+        if (termsNow != terms) book.ramps = true;
         row.setTerms(terms, termsNow);
-        bool isLive = book.moment | observed.statusCode() == OK;
-        row.setQuote(
-            isLive ? _liveQuote(underlying, governed, observed) : _quoteOf(underlying, governed, observed, book.moment)
-        );
+        row.setQuote(_quoteOf(underlying, governed, observed, book.moment));
     }
 
     function _addHolding(Book memory book, Holding holding) private view {

@@ -30,7 +30,6 @@ abstract contract OracleAdapter is IOracleAdapter {
 
     uint256 internal constant SOURCE_MASK = (1 << Params.SOURCE_BITS) - 1;
     uint256 private constant ERC4626_RATE = 1;
-    uint256 private constant PYTH = uint256(SourceKind.PYTH);
     uint256 internal constant OK = uint256(PriceStatus.OK);
     uint256 private constant FROZEN = uint256(PriceStatus.FROZEN);
     uint256 private constant SEQUENCER_DOWN = uint256(PriceStatus.SEQUENCER_DOWN);
@@ -154,27 +153,18 @@ abstract contract OracleAdapter is IOracleAdapter {
             }
             if (Quote.unwrap(quote) != 0) return quote;
         }
-        uint256 status = observed.statusCode();
-        if ((moment & DOWN) | status == OK) return _liveQuote(underlying, governed, observed);
-        return _doubtfulQuote(governed, observed, status == FROZEN || moment & DOWN == 0 ? status : SEQUENCER_DOWN);
-    }
-
-    /// @dev The same where the stored status is `OK`, nothing is fixed and the sequencer is up: nearly always.
-    function _liveQuote(uint256 underlying, uint256 governed, uint256 observed) internal view returns (Quote) {
-        uint256 id;
-        if ((governed >> 160) & 3 == PYTH) id = _words[_key(Kind.PYTH_ID, underlying)];
-        (uint256 live, uint256 status) = Sources.price(governed, id);
-        if (status != OK) return _doubtfulQuote(governed, observed, status);
-        uint256 risk = governed >> Params.SOURCE_BITS;
-        return Quotes.pack(live, observed.stableAt(Params.range(risk), block.timestamp), Params.band(risk), OK);
-    }
-
-    /// @dev The last good price, with a status that is not `OK`.
-    function _doubtfulQuote(uint256 governed, uint256 observed, uint256 status) private view returns (Quote) {
         uint256 risk = governed >> Params.SOURCE_BITS;
         uint256 stable = observed.stableAt(Params.range(risk), block.timestamp);
+        uint256 status = observed.statusCode();
+        if ((moment & DOWN) | status == OK) {
+            uint256 live;
+            (live, status) = _read(governed, Kind.PYTH_ID, underlying);
+            if (status == OK) return Quotes.live(live, stable, risk);
+        } else if (moment & DOWN != 0 && status != FROZEN) {
+            status = SEQUENCER_DOWN;
+        }
         uint256 band = status == FROZEN ? 0 : PriceMath.doubtfulBand(risk, observed.age(block.timestamp));
-        return Quotes.pack(observed.last(), stable, band, status);
+        return Quotes.doubtful(observed.last(), stable, band, status);
     }
 
     /// @dev Fixes a price for the rest of the transaction.

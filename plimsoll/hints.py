@@ -136,7 +136,7 @@ HINTS: dict[str, str] = {
     "UnknownInstrument": "use a perpetual of a listed underlying",
     "RoundsMissing": "give the underlying a Chainlink source first, primary or second",
     "VolatilityUnset": "have governance set the reference of its volatility first",
-    "RoundUnavailable": "hand in a round that the Chainlink source can read, with the one before it",
+    "RoundUnavailable": "hand in a round that the source can read, and the one before it too",
     "RoundTooEarly": "hand in the first round at or after `hourStart`, or wait until there is one",
     "RoundNotFirst": "hand in an earlier round: the first one at or after `hourStart`",
     "PhasePassed": "hand in a round of the source's phase `phase` or a later one",

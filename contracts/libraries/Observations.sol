@@ -74,6 +74,12 @@ library Observations {
         return word & FOLLOWING != 0;
     }
 
+    /// @notice Zero when the status is `OK` and neither flag is set.
+    /// @dev They are the highest bits.
+    function special(uint256 word) internal pure returns (uint256) {
+        return word >> STATUS_BIT;
+    }
+
     /// @notice Whether maintenance may take other terms than initial margin.
     function moving(uint256 word) internal pure returns (bool) {
         return word & (RAMPING | FOLLOWING) != 0;

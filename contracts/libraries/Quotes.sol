@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {PriceStatus} from "../../interfaces/Types.sol";
+import {Params} from "./Params.sol";
 
 /// @dev A checked price in one word, as it is fixed for a transaction: index 94 | stable 94 | band 16 bps | status 4 |
 /// a bit that is always set, lowest first.
@@ -11,8 +12,15 @@ type Quote is uint256;
 library Quotes {
     uint256 private constant MASK_94 = (1 << 94) - 1;
 
-    /// @dev Prices below 2^94, a band of at most 30000 bps and a status of three bits do not overlap.
-    function pack(uint256 index_, uint256 stable_, uint256 band_, uint256 status_) internal pure returns (Quote) {
+    /// @notice The quote of a price that is `OK`, with the band of an UNDERLYING word.
+    /// @dev Prices below 2^94 and a band of ten bits do not overlap.
+    function live(uint256 index_, uint256 stable_, uint256 risk) internal pure returns (Quote) {
+        return Quote.wrap(index_ | (stable_ << 94) | (Params.band(risk) << 188) | (uint256(1) << 208));
+    }
+
+    /// @notice The quote of a price with another status.
+    /// @dev As in `live`, with a band of at most 30000 bps and a status of three bits.
+    function doubtful(uint256 index_, uint256 stable_, uint256 band_, uint256 status_) internal pure returns (Quote) {
         return Quote.wrap(index_ | (stable_ << 94) | (band_ << 188) | (status_ << 204) | (uint256(1) << 208));
     }
 

@@ -68,6 +68,30 @@ library Sources {
         inside = value >> ((source >> 184) & 0x7f) != 0 && value >> ((source >> 191) & 0x7f) == 0;
     }
 
+    /// @notice The answer of a Chainlink feed with 8 decimals, with 18, when nothing at all is wrong with it; else
+    /// zero, and also of any other source: then `price` tells what is the matter.
+    /// @dev What nearly every row of a margin needs, and nothing more.
+    function live(uint256 source) internal view returns (uint256 value) {
+        if (gasleft() < NEEDED_GAS) revert IOracleAdapter.InsufficientGas(gasleft(), NEEDED_GAS);
+        // As in `price`, one check after another: the arguments of `and` are evaluated from the last, so that the size
+        // is that of the answer. A time from the future makes an age beyond every maximum, an answer below zero or from
+        // 2^94 on is no price, and a shift by the bound 2^b is zero exactly when the value is below it.
+        assembly ("memory-safe") {
+            if eq(and(shr(160, source), 0x7f), 0x21) {
+                let output := mload(0x40)
+                mstore(0x00, shl(224, 0xfeaf968c))
+                if and(gt(returndatasize(), 0x9f), staticcall(SOURCE_GAS, source, 0x00, 0x04, output, 0x80)) {
+                    let answer := mload(add(output, 0x20))
+                    value := mul(answer, 10000000000)
+                    let wrong := gt(sub(timestamp(), mload(add(output, 0x60))), and(shr(167, source), 0x1ffff))
+                    wrong := or(wrong, or(shr(94, answer), shr(and(shr(191, source), 0x7f), value)))
+                    wrong := or(wrong, iszero(shr(and(shr(184, source), 0x7f), value)))
+                    if wrong { value := 0 }
+                }
+            }
+        }
+    }
+
     /// @notice The answer of a packed source word, with 18 decimals; without meaning unless the status is `OK`.
     /// @return value Dollars, or units of an underlying, with 18 decimals, rounded down.
     /// @return status A `PriceStatus`, as a number.
@@ -76,51 +100,35 @@ library Sources {
     /// to words. By hand, because a margin does this once per underlying.
     function price(uint256 source, uint256 pythId) internal view returns (uint256 value, uint256 status) {
         if (gasleft() < NEEDED_GAS) revert IOracleAdapter.InsufficientGas(gasleft(), NEEDED_GAS);
-        // Memory as in `read`. Selectors: latestRoundData(), getPriceUnsafe(bytes32). Up to 18 decimals an answer of
-        // 2^94 or more, or below zero, is outside whatever its product wraps to; any other is below 2^94 * 10^18. A
-        // shift by the bound 2^b is zero exactly when the value is below it. A time from the future makes an age beyond
-        // every maximum. What might be wrong in any way is looked at again for its status: 3 OUT_OF_BOUNDS, over it 1
-        // STALE, over both 2 INVALID.
+        // Memory as in `read`. Selectors: latestRoundData(), getPriceUnsafe(bytes32). Statuses: 3 OUT_OF_BOUNDS, over
+        // it 1 STALE, over both 2 INVALID. Up to 18 decimals an answer of 2^94 or more is outside whatever its product
+        // wraps to; any other is below 2^94 * 10^18. A shift by the bound 2^b is zero exactly when the value is below
+        // it. A time from the future makes an age beyond the present time.
         assembly ("memory-safe") {
             let output := mload(0x40)
-            let answer
-            let ok
+            let decimals := and(shr(162, source), 0x1f)
+            let isPyth := eq(and(shr(160, source), 3), 2)
             mstore(0x00, shl(224, 0xfeaf968c))
-            switch and(shr(160, source), 0x7f)
-            case 0x21 {
-                // Chainlink with 8 decimals, as most feeds are.
-                ok := staticcall(SOURCE_GAS, source, 0x00, 0x24, output, 0x80)
-                ok := and(ok, gt(returndatasize(), 0x9f))
-                answer := mload(add(output, 0x20))
-                value := mul(answer, 10000000000)
+            if isPyth {
+                mstore(0x00, shl(224, 0x96834ad3))
+                mstore(0x04, pythId)
             }
-            default {
-                let decimals := and(shr(162, source), 0x1f)
-                let isPyth := eq(and(shr(160, source), 3), 2)
-                if isPyth {
-                    mstore(0x00, shl(224, 0x96834ad3))
-                    mstore(0x04, pythId)
-                }
-                ok := staticcall(SOURCE_GAS, source, 0x00, 0x24, output, 0x80)
-                ok := and(ok, gt(returndatasize(), sub(0x9f, shl(5, isPyth))))
-                answer := mload(add(output, 0x20))
-                if isPyth {
-                    ok := and(ok, iszero(gt(answer, div(mload(output), CONFIDENCE_SHARE))))
-                    ok := and(ok, eq(mload(add(output, 0x40)), sub(0, decimals)))
-                    answer := mload(output)
-                }
-                switch gt(decimals, 18)
-                case 0 { value := mul(answer, exp(10, sub(18, decimals))) }
-                default { value := div(answer, exp(10, sub(decimals, 18))) }
+            let ok := staticcall(SOURCE_GAS, source, 0x00, 0x24, output, 0x80)
+            let answer := mload(add(output, 0x20))
+            if isPyth {
+                ok := and(ok, iszero(gt(answer, div(mload(output), CONFIDENCE_SHARE))))
+                ok := and(ok, eq(mload(add(output, 0x40)), sub(0, decimals)))
+                answer := mload(output)
             }
+            ok := and(ok, gt(returndatasize(), sub(0x9f, shl(5, isPyth))))
+            switch gt(decimals, 18)
+            case 0 { value := mul(answer, exp(10, sub(18, decimals))) }
+            default { value := div(answer, exp(10, sub(decimals, 18))) }
+            let outside := or(shr(and(shr(191, source), 0x7f), value), mul(lt(decimals, 19), shr(94, answer)))
+            if or(outside, iszero(shr(and(shr(184, source), 0x7f), value))) { status := 3 }
             let age := sub(timestamp(), mload(add(output, 0x60)))
-            let isOld := gt(age, and(shr(167, source), 0x1ffff))
-            let outside := or(shr(and(shr(191, source), 0x7f), value), iszero(shr(and(shr(184, source), 0x7f), value)))
-            if or(or(iszero(ok), isOld), or(outside, shr(94, answer))) {
-                if or(outside, mul(lt(and(shr(162, source), 0x1f), 19), shr(94, answer))) { status := 3 }
-                if isOld { status := 1 }
-                if iszero(and(ok, and(sgt(answer, 0), iszero(gt(age, timestamp()))))) { status := 2 }
-            }
+            if gt(age, and(shr(167, source), 0x1ffff)) { status := 1 }
+            if iszero(and(ok, and(sgt(answer, 0), iszero(gt(age, timestamp()))))) { status := 2 }
         }
     }
 
