@@ -153,7 +153,5 @@ def test_whoever_stands_at_the_limit_has_hours(stage: Shaken) -> None:
         stage.hour(CALM)
         hours += 1
     assert 3 <= hours <= 12
-    with stage.anchored():
-        stage.house.flag(stage.account_)
     stage.deposit("owner", CASH, 10_000 * 10**6)
     assert stage.owner_margin().is_healthy
