@@ -44,7 +44,7 @@ class Shaken(Stage):
         self.account_ = self.fund("owner", 20_000)
         self.trade("owner", "maker", {ETH: 50})
 
-    def _open_house(self) -> None:
+    def _open_house(self, backstop: str | None) -> None:
         self.warp(HOUR - self.now % HOUR + 60)
         self.history = RoundFeed(self)
         ether = self.underlyings[ETH]
@@ -56,7 +56,7 @@ class Shaken(Stage):
         self.engine.setUp(Kind.VOLATILITY, ETH, REFERENCE)
         self.observe(*self.marks)
         self.sample()
-        super()._open_house()
+        super()._open_house(backstop)
 
     def sample(self) -> oracle.Gauge:
         """Hands in the hour that follows the last sample, on the chain and in the twin."""

@@ -4,11 +4,11 @@ both levels follow."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from plimsoll.lab import components
-from plimsoll.risk import oracle
 from plimsoll.risk.model import BPS, WAD, PriceStatus, ceil_div
 from plimsoll.risk.oracle import HOUR
 from plimsoll.risk.params import (
@@ -52,11 +52,12 @@ class Sampled(Market):
     def next_hour(self, seconds: int = 0) -> None:
         self.warp(HOUR - self.now % HOUR + seconds)
 
-    def sample(self, *rounds: int, u: int = ETH) -> list[oracle.Gauge]:
+    def sample(self, *rounds: int, u: int = ETH) -> list[Any]:
         receipt = self.engine.sampleVolatility(u, list(rounds), sender=self.evm.actor("anyone"))
-        return receipt.events("VolatilitySampled")
+        events: list[Any] = receipt.events("VolatilitySampled")
+        return events
 
-    def told(self, u: int = ETH) -> oracle.Gauge:
+    def told(self, u: int = ETH) -> Any:
         return self.engine.call.volatility(u)
 
 
