@@ -5,10 +5,20 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
+import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 
 import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
 import {Kind} from "../interfaces/IHaircutRegistry.sol";
-import {AccountRisk, AssetView, AuctionView, Fill, ILens, UnderlyingView} from "../interfaces/ILens.sol";
+import {
+    AccountRisk,
+    AssetView,
+    AuctionView,
+    Fill,
+    ILens,
+    LossShare,
+    Solvency,
+    UnderlyingView
+} from "../interfaces/ILens.sol";
 import {Pool} from "../interfaces/ILedger.sol";
 import {IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio} from "../interfaces/Types.sol";
@@ -16,7 +26,9 @@ import {RAY} from "./libraries/CashPool.sol";
 import {WAD} from "./libraries/Constants.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
+import {Lending} from "./libraries/Lending.sol";
 import {Portfolios} from "./libraries/Portfolios.sol";
+import {Provisions} from "./libraries/Provisions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
 import {WITHDRAWALS} from "./Gate.sol";
 import {CASH} from "./Ledger.sol";
@@ -24,10 +36,31 @@ import {CASH} from "./Ledger.sol";
 /// @title Views for people and bots
 contract Lens is ILens {
     using Holdings for Holding;
+    using Instruments for Instrument;
+    using Lending for uint256;
     using Portfolios for Portfolio;
     using SafeCast for uint256;
 
+    /// @dev What the pool owes and is owed, as the ClearingHouse stores it. Dollars with 18 decimals, exact.
+    struct Book {
+        /// The LENDING word that interest runs at.
+        uint256 terms;
+        /// Supplied principal at the supply index of now, rounded down.
+        uint256 supply;
+        /// The same in dollars times RAY, exact; of the borrowed principal at the borrow index too.
+        uint256 supplyRay;
+        uint256 debtRay;
+    }
+
+    /// @dev Slots of the ClearingHouse, as Ledger.sol lays them out: principals of the pool, and the lending terms in
+    /// the highest 40 bits of the second.
+    uint256 private constant PRINCIPALS_SLOT = 8;
+    uint256 private constant CONTROL_SLOT = 10;
+    uint256 private constant LENDING_BIT = 216;
+
     uint256 private constant MILLION = 1e6;
+    /// @dev Tenths of a percent in one.
+    uint256 private constant RATE_SCALE = 1000;
     uint256 private constant CASH_DECIMALS = 18;
     int256 private constant MAX_HEALTH = type(int128).max;
     int256 private constant UNREADABLE = type(int128).min;
@@ -179,6 +212,59 @@ contract Lens is ILens {
     }
 
     /// @inheritdoc ILens
+    function solvency() external view returns (Solvency memory result) {
+        Pool memory pool = _house.pool();
+        Book memory book = _book(pool);
+        (result.reserves, result.deficit) = (pool.reserves, pool.deficit);
+        result.provision = _house.provisions();
+        uint256 shutAt;
+        (result.halted,,, shutAt) = _house.windDown();
+        result.shut = shutAt != 0;
+        result.tokens = _held(_house.SETTLEMENT_TOKEN());
+        uint256 lent = Math.ceilDiv(book.debtRay, RAY) + uint256(SignedMath.max(0, -pool.netQuote));
+        result.utilisation = Lending.utilisation(book.supply, lent);
+        // Without terms cash costs nothing.
+        if (book.terms == 0) return result;
+        result.borrowRate = book.terms.rateUp(result.utilisation) * (WAD / RATE_SCALE);
+        result.supplyRate = _supplyRate(result.borrowRate, book);
+    }
+
+    /// @inheritdoc ILens
+    function lossShare(Account account) external view returns (LossShare memory result) {
+        Pool memory pool = _house.pool();
+        uint256 supply = _book(pool).supply;
+        result.expected = Provisions.expected(_house.provisions(), pool.reserves, supply);
+        int256 cash = _house.portfolio(account).cash;
+        // Who has cash is part of the supply, so that it is not zero.
+        if (cash <= 0) return result;
+        result.share = uint256(cash) * WAD / supply;
+        result.borne = Math.mulDiv(uint256(cash), result.expected, supply, Math.Rounding.Ceil);
+    }
+
+    /// @inheritdoc ILens
+    function describe(Instrument instrument) external view returns (string memory) {
+        uint16 id = instrument.underlying();
+        bool listed = instrument.isPerpetual() && _house.engine().parameter(Kind.UNDERLYING, id).target != 0;
+        if (!listed) revert IMarginEngine.UnknownInstrument(instrument);
+        string memory name = symbol(id);
+        return bytes(name).length == 0
+            ? string.concat("perpetual on underlying ", Strings.toString(id), ", in dollars")
+            : string.concat(name, " perpetual, in dollars");
+    }
+
+    /// @inheritdoc ILens
+    function symbol(uint16 id) public view returns (string memory) {
+        bytes32 word = bytes32(_house.engine().parameter(Kind.SYMBOL, id).target);
+        uint256 length;
+        while (length < 32 && word[length] != 0) ++length;
+        bytes memory text = new bytes(length);
+        for (uint256 i; i < length; ++i) {
+            text[i] = word[i];
+        }
+        return string(text);
+    }
+
+    /// @inheritdoc ILens
     function largestWithdrawal(Account account, uint16 id) external view returns (uint256 amount, uint256 available) {
         (uint256 actions, uint256 assets_,) = _house.pauseState();
         available = id == CASH ? _availableCash() : _availableCollateral(id);
@@ -296,6 +382,26 @@ contract Lens is ILens {
     /// @dev Dollars with 18 decimals per unit of the settlement token.
     function _cashScale() private view returns (uint256) {
         return 10 ** (CASH_DECIMALS - IERC20Metadata(_house.SETTLEMENT_TOKEN()).decimals());
+    }
+
+    function _book(Pool memory pool) private view returns (Book memory book) {
+        bytes32[] memory slots = new bytes32[](2);
+        (slots[0], slots[1]) = (bytes32(PRINCIPALS_SLOT), bytes32(CONTROL_SLOT));
+        bytes32[] memory words = _house.extsload(slots);
+        (uint256 principals, uint256 control) = (uint256(words[0]), uint256(words[1]));
+        book.terms = control >> LENDING_BIT;
+        // A principal has 128 bits, an index 112.
+        book.supplyRay = uint256(uint128(principals)) * pool.supplyIndex;
+        book.debtRay = (principals >> 128) * pool.borrowIndex;
+        book.supply = book.supplyRay / RAY;
+    }
+
+    /// @dev Suppliers share what borrowers pay, less the reserves' part, and earn at most the rate that those pay.
+    function _supplyRate(uint256 borrowRate, Book memory book) private pure returns (uint256) {
+        if (book.debtRay == 0 || book.supplyRay == 0) return 0;
+        // A rate has 63 bits, so the dividend has 70 beside the 240 of a product of principal and index.
+        uint256 shared = borrowRate * (100 - book.terms.reserveShare());
+        return Math.min(borrowRate, Math.mulDiv(shared, book.debtRay, 100 * book.supplyRay));
     }
 
     function _underlyingOf(IMarginEngine engine, uint16 id) private view returns (uint16) {

@@ -79,6 +79,37 @@ struct UnderlyingView {
     uint256 openInterest;
 }
 
+/// @notice Whether the house can pay, and what cash costs and earns now. Dollars with 18 decimals.
+struct Solvency {
+    uint256 reserves;
+    /// The losses that auctions are about to leave.
+    uint256 provision;
+    /// Losses that nobody has borne yet.
+    uint256 deficit;
+    /// Whether a loss beyond the reserves has halted new risk.
+    bool halted;
+    /// Whether the house is being wound down.
+    bool shut;
+    /// What share of the supply is lent or owed, bps, rounded up.
+    uint256 utilisation;
+    /// What a dollar borrowed pays a year, 18 decimals, at the terms that the ClearingHouse applies now.
+    uint256 borrowRate;
+    /// What a dollar supplied earns a year, 18 decimals, rounded down.
+    uint256 supplyRate;
+    /// Settlement tokens that the vault holds, in token units: what all withdrawals of cash are bounded by.
+    uint256 tokens;
+}
+
+/// @notice An account as a supplier of cash. Dollars with 18 decimals.
+struct LossShare {
+    /// What part of the supply the account is, 18 decimals, rounded down; zero for who owes cash.
+    uint256 share;
+    /// What all suppliers must expect to bear: provisions beyond the reserves.
+    uint256 expected;
+    /// What the account would bear of it, rounded up.
+    uint256 borne;
+}
+
 /// @title Views for people and bots
 /// @dev Holds no state and no rights: everything here can be had from the ClearingHouse and its engine in more calls.
 /// A list never fails because of one of its items.
@@ -110,6 +141,19 @@ interface ILens {
     /// @notice The largest withdrawal of an asset that passes now, and what the vault could pay; both in token units.
     /// @dev Exact: `withdraw` of `amount` passes and of `amount + 1` fails, as long as the token itself transfers.
     function largestWithdrawal(Account account, uint16 asset) external view returns (uint256 amount, uint256 available);
+
+    /// @notice Reserves, losses to come, and what cash costs: docs/ledger.md, sections 1 and 5.
+    function solvency() external view returns (Solvency memory);
+    /// @notice What an account would bear of the losses that are known and not yet booked, if they were booked now.
+    function lossShare(Account account) external view returns (LossShare memory);
+
+    /// @notice What an instrument is, in words: "ETH perpetual, in dollars". Without a name of its underlying the
+    /// number stands for it: "perpetual on underlying 7, in dollars". Reverts with `IMarginEngine.UnknownInstrument`
+    /// for what is
+    /// no instrument of a listed underlying.
+    function describe(Instrument instrument) external view returns (string memory);
+    /// @notice What people call an underlying; empty where governance named none.
+    function symbol(uint16 underlying) external view returns (string memory);
 
     /// @notice The terms and the open interest of each instrument; all zero for one that cannot be read.
     function markets(Instrument[] calldata instruments)

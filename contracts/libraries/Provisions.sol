@@ -25,6 +25,12 @@ library Provisions {
         return Math.ceilDiv(provision * (WAD - fraction), WAD);
     }
 
+    /// @notice What suppliers must expect to bear.
+    /// @param provisions Losses to come, `reserves` what bears them first, `supplied` what suppliers have; dollars.
+    function expected(uint256 provisions, uint256 reserves, uint256 supplied) internal pure returns (uint256) {
+        return Math.min(Math.saturatingSub(provisions, reserves), supplied * BEARABLE / WHOLE);
+    }
+
     /// @notice What a withdrawal of `amount` leaves behind, so that who stays bears no more than who goes.
     /// @param provisions Losses to come, `reserves` what bears them first, `supplied` what suppliers have; dollars.
     function chargeUp(uint256 amount, uint256 provisions, uint256 reserves, uint256 supplied)
@@ -32,7 +38,7 @@ library Provisions {
         pure
         returns (uint256)
     {
-        uint256 expected = Math.min(Math.saturatingSub(provisions, reserves), supplied * BEARABLE / WHOLE);
-        return expected == 0 ? 0 : Math.mulDiv(amount, expected, supplied - expected, Math.Rounding.Ceil);
+        uint256 loss = expected(provisions, reserves, supplied);
+        return loss == 0 ? 0 : Math.mulDiv(amount, loss, supplied - loss, Math.Rounding.Ceil);
     }
 }
