@@ -165,6 +165,50 @@ HINTS: dict[str, str] = {
     "TooManyReporters": "name at most 64 reporters",
     "InvalidQuorum": "ask for more than half of the reporters, and no more than there are",
     "InvalidTerms": "keep agreement and largest premium at most 1e18, and the latter above zero",
+    # The backstop.
+    "AsynchronousRedemption": (
+        "request the redemption; what it fetches is known once its epoch is settled"
+    ),
+    "NotOperator": "claim as the controller, or have it set you as an operator",
+    "NothingToSettle": "nothing to do: no redemption waits",
+    "EpochRunning": "settle from `endsAt` on",
+    "ValuationDoubtful": "wait until every price of the backstop's sub-accounts is good again",
+    "TransferIncomplete": "the settlement token kept a part: the backstop takes whole amounts only",
+    "OwnSubAccount": "bid with another account: the backstop takes nothing from itself",
+    "TooManySubAccounts": "sweep a sub-account that holds nothing, or unwind one first",
+    "TooShallow": "wait until the auction is `least` bps deep, or bid with another account",
+    "DiscountTooSmall": (
+        "wait for a deeper auction: the slice pays the backstop too little for its gross value"
+    ),
+    "SliceTooSmall": (
+        "bid with another account: the backstop's limits leave less than it opens a sub-account for"
+    ),
+    "NotInUse": "name a sub-account of the backstop that holds a slice",
+    "WrongDigest": "sign the order itself: its digest is not the one asked for",
+    "WrongSigner": "name the backstop as the signer",
+    "NotReduceOnly": "set `reduceOnly`: the backstop only closes",
+    "ExpiryTooFar": "let the order expire by `latest`",
+    "PriceBeyondSlack": "offer the backstop at least `worst`, or wait while its slack rises",
+    "CostAboveLimit": "allow `cost`, or wait: the slack rises for a day",
+    "NothingToSweep": "nothing to do: the sub-account needs what it has",
+    "ReentrancyGuardReentrantCall": "call the backstop once the running call is over",
+    # Shares and other tokens.
+    "ERC20InsufficientAllowance": "approve `needed` first",
+    "ERC20InsufficientBalance": "ask for at most `balance`",
+    "ERC20InvalidApprover": "act for an address that is not zero",
+    "ERC20InvalidReceiver": "name a receiver that is not zero",
+    "ERC20InvalidSender": "act for an address that is not zero",
+    "ERC20InvalidSpender": "name a spender that is not zero",
+    "ERC2612ExpiredSignature": "sign a permit with a later deadline",
+    "ERC2612InvalidSigner": "have the owner sign, for this token, chain and nonce",
+    "ERC4626ExceededMaxDeposit": (
+        "deposit at most `max`: zero while there is a deficit or a doubtful price"
+    ),
+    "ERC4626ExceededMaxMint": (
+        "mint at most `max`: zero while there is a deficit or a doubtful price"
+    ),
+    "ERC4626ExceededMaxRedeem": "claim at most `max`: what settled and was not claimed yet",
+    "ERC4626ExceededMaxWithdraw": "claim at most `max`: what settled and was not claimed yet",
     # Libraries.
     "AccessManagedUnauthorized": "act with a role that the AccessManager lets call this function",
     "AccessManagedRequiredDelay": (
@@ -177,6 +221,10 @@ HINTS: dict[str, str] = {
     "SafeCastOverflowedIntDowncast": "use a smaller amount",
     "SafeCastOverflowedUintDowncast": "use a smaller amount",
     "SafeCastOverflowedUintToInt": "use a smaller amount",
+    "ECDSAInvalidSignature": "sign again: this is no signature",
+    "ECDSAInvalidSignatureLength": "sign again: a signature has 65 bytes",
+    "ECDSAInvalidSignatureS": "sign again: the signature is malleable",
+    "InvalidAccountNonce": "sign with the owner's current nonce",
     "AddressEmptyCode": "check the address: there is no contract",
     "FailedCall": "the inner call failed without a reason: try it alone",
     "InsufficientBalance": "send more ether along",

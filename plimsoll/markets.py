@@ -95,13 +95,13 @@ class Asset:
         call = self.contract.functions.balanceOf(holder or self.chain.sender)
         return from_units(self.chain.call(call), self.decimals)
 
-    def approve(self, units: int) -> Receipt | None:
-        """Lets the vault pull `units` from the signer, unless it may already."""
-        vault, functions = self.chain.vault.address, self.contract.functions
-        allowed = self.chain.call(functions.allowance(self.chain.sender, vault))
+    def approve(self, units: int, spender: ChecksumAddress | None = None) -> Receipt | None:
+        """Lets the vault, or who is named, pull `units` from the signer, unless it may already."""
+        who, functions = spender or self.chain.vault.address, self.contract.functions
+        allowed = self.chain.call(functions.allowance(self.chain.sender, who))
         if allowed >= units:
             return None
         if allowed > 0:
             # Some tokens let an allowance change only from or to zero.
-            self.chain.send(functions.approve(vault, 0))
-        return self.chain.send(functions.approve(vault, units))
+            self.chain.send(functions.approve(who, 0))
+        return self.chain.send(functions.approve(who, units))

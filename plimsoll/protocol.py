@@ -24,6 +24,7 @@ from web3.contract.contract import ContractFunction
 from web3.types import BlockIdentifier
 
 from plimsoll.accounts import Account, Auction
+from plimsoll.backstop import Backstop
 from plimsoll.chain import Addresses, Chain, Receipt, Signer
 from plimsoll.delegates import FOREVER, REVOKED, Delegation, Grant, SignedGrant
 from plimsoll.errors import MalformedIdError
@@ -51,6 +52,7 @@ __all__ = [
     "Addresses",
     "Asset",
     "Auction",
+    "Backstop",
     "Delegation",
     "Fill",
     "Grant",
@@ -141,6 +143,10 @@ class Plimsoll:
         units = cash.units(amount)
         cash.approve(units)
         return self.chain.send(self.contract.functions.addReserves(units))
+
+    def backstop(self) -> Backstop:
+        """The vault that owns the reserves and bids in auctions."""
+        return Backstop(self.chain)
 
     def pool(self, block: BlockIdentifier = "latest") -> Pool:
         return Pool.decode(self.chain.call(self.contract.functions.pool(), block))

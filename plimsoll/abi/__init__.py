@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 CONTRACTS = (
+    "BackstopVault",
     "ClearingHouse",
     "CollateralVault",
     "Lens",
@@ -18,6 +19,10 @@ CONTRACTS = (
     "TradingModule",
 )
 """Of this project. Modules run by delegatecall: what they tell surfaces at the ClearingHouse."""
+
+
+_OF_EVERY_TOKEN = {"Transfer", "Approval"}
+"""Events that any contract may emit, with other topics too: no teller of ours."""
 
 
 @cache
@@ -38,7 +43,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
         signature(entry): entry
         for name in CONTRACTS
         for entry in load(name)
-        if entry["type"] == kind
+        if entry["type"] == kind and entry["name"] not in _OF_EVERY_TOKEN
     }
 
 

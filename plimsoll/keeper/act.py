@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from web3.contract.contract import Contract, ContractFunction
+from web3.types import BlockIdentifier
 
 from plimsoll.chain import Chain, Receipt
 from plimsoll.errors import ContractError, TransactionFailedError
 from plimsoll.instruments import AccountId, Instrument
+from plimsoll.keeper.backstop import (
+    BID_DEPTH,
+    BackstopBid,
+    BackstopSeen,
+    Offer,
+    SettleEpoch,
+    Spare,
+    Sweep,
+)
 from plimsoll.keeper.decide import (
     WAD,
     Action,
@@ -109,6 +119,8 @@ class Keeper:
     """Whose price the token that pays gas has; none: `native_price`."""
     native_price: int = 4_000 * WAD
     gas_spent: int = 0
+    tends_backstop: bool = False
+    """Whether it also has the backstop bid, sweep and settle."""
     _last_engine: Contract | None = None
 
     @property
@@ -142,6 +154,7 @@ class Keeper:
         engine = self._engine(block)
         factors = self._ask(engine.functions.factors(), block)
         actions, _, resumes_at = self._ask(self.chain.clearing_house.functions.pauseState(), block)
+        accounts = tuple(self._seen(block))
         return Snapshot(
             block=block,
             time=time,
@@ -152,7 +165,8 @@ class Keeper:
             payout_cap=factors[3],
             paused=bool(actions & _LIQUIDATION_PAUSED) and time < resumes_at,
             bidder=self._capacity(block),
-            accounts=tuple(self._seen(block)),
+            accounts=accounts,
+            backstop=self._backstop_seen(accounts, block) if self.tends_backstop else None,
         )
 
     def _seen(self, block: int) -> Iterator[Seen]:
@@ -176,6 +190,42 @@ class Keeper:
                 yield seen
             else:
                 self.directory.watched.discard(account)
+
+    def _backstop_seen(self, accounts: Sequence[Seen], block: int) -> BackstopSeen:
+        """What the backstop would do now, by trying it: whatever is refused is not there."""
+        functions = self._backstop(block).functions
+        deep = [one for one in accounts if one.depth >= BID_DEPTH and not one.healthy]
+        slices = [(one, self._try(functions.quoteSlice(one.account), block)) for one in deep]
+        used = [account for account, *_ in self._ask(functions.subAccounts(), block)]
+        swept = [(account, self._try(functions.sweep(account), block)) for account in used]
+        settled = self._try(functions.settleEpoch(), block)
+        return BackstopSeen(
+            offers=tuple(
+                Offer(one.account, one.edge(found[0])) for one, found in slices if found is not None
+            ),
+            spare=tuple(
+                Spare(account, amount, frees=self._is_bare(account, block))
+                for account, amount in swept
+                if amount is not None
+            ),
+            settles=settled is not None,
+        )
+
+    def _is_bare(self, account: bytes, block: int) -> bool:
+        portfolio = self.chain.clearing_house.functions.portfolio(account)
+        _, holdings, positions = self._ask(portfolio, block)
+        return not holdings and not positions
+
+    def _backstop(self, block: BlockIdentifier) -> Contract:
+        address = self._ask(self.chain.clearing_house.functions.backstop(), block)
+        return self.chain.contract("BackstopVault", address)
+
+    def _try(self, function: ContractFunction, block: int) -> Any:
+        """What a call would return; None when it is refused."""
+        try:
+            return self._ask(function, block)
+        except ContractError:
+            return None
 
     def _capacity(self, block: int) -> Capacity | None:
         if self.bidder is None:
@@ -201,7 +251,7 @@ class Keeper:
     def _lens(self, view: str, accounts: Sequence[bytes], block: int) -> Any:
         return self._ask(self.chain.lens.functions[view](list(accounts)), block)
 
-    def _ask(self, function: ContractFunction, block: int) -> Any:
+    def _ask(self, function: ContractFunction, block: BlockIdentifier) -> Any:
         return self.chain.call(function, block)
 
     def _do(self, action: Action, snapshot: Snapshot) -> Outcome:
@@ -218,6 +268,12 @@ class Keeper:
     def _function(self, action: Action) -> ContractFunction:
         functions = self.chain.clearing_house.functions
         match action:
+            case BackstopBid(account):
+                return self._backstop("latest").functions.bid(account)
+            case Sweep(account):
+                return self._backstop("latest").functions.sweep(account)
+            case SettleEpoch():
+                return self._backstop("latest").functions.settleEpoch()
             case Flag(account):
                 return functions.flag(account)
             case StandStill(account):

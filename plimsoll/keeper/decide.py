@@ -8,6 +8,8 @@ the environment, so every decision can be replayed from the snapshot it was made
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from plimsoll.keeper.backstop import BackstopAction, BackstopLimits, BackstopSeen, tend
+
 WAD = 10**18
 BPS = 10**4
 
@@ -97,6 +99,8 @@ class Snapshot:
     """Whether liquidation is paused."""
     bidder: Capacity | None
     accounts: tuple[Seen, ...]
+    backstop: BackstopSeen | None = None
+    """None for a keeper who does not tend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Limits:
     bid_gas: int = 250_000
     item_gas: int = 60_000
     """Further gas of a bid for each collateral and position that it moves."""
+    backstop: BackstopLimits = field(default_factory=BackstopLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class PlaceBid:
     """Expected: discount less unwinding and gas."""
 
 
-Action = Flag | StandStill | Reset | WriteOff | PlaceBid
+Action = Flag | StandStill | Reset | WriteOff | PlaceBid | BackstopAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ class Plan:
 
 
 def decide(snapshot: Snapshot, limits: Limits) -> Plan:
-    """What to send now: first what keeps auctions honest, then bids, the most profitable first."""
+    """What to send now: first what keeps auctions honest, then bids, the most profitable first,
+    then what the backstop needs."""
     plan = Plan()
     if obstacle := _obstacle(snapshot, limits):
         plan.passed += [Passed(seen.account, obstacle) for seen in snapshot.accounts]
@@ -191,6 +197,11 @@ def decide(snapshot: Snapshot, limits: Limits) -> Plan:
         elif seen.state is State.RUNNING:
             biddable.append(seen)
     _bid(biddable, snapshot, limits, plan)
+    if snapshot.backstop is not None:
+        taken = {action.account for action in plan.actions if isinstance(action, PlaceBid)}
+        plan.actions += tend(
+            snapshot.backstop, taken, limits.backstop, lambda gas: gas_cost(snapshot, gas)
+        )
     return plan
 
 

@@ -14,11 +14,13 @@
 | `KEEPER_UNWIND_BPS` | cost of trading out of a slice, of its gross value |
 | `KEEPER_FREE_SHARE_BPS` | share of the free collateral that bids may use |
 | `KEEPER_GAS_GWEI` | highest gas price |
+| `KEEPER_BACKSTOP` | 1 has it also tend the backstop: bids, sweeps, settlements, at its own gas |
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -64,12 +66,13 @@ def keeper_on(chain: Chain, environment: Mapping[str, str]) -> Keeper:
         bidder=_bidder(environment, chain),
         limits=limits_from(environment),
         native_underlying=_whole("KEEPER_NATIVE", native) if native else None,
+        tends_backstop=environment.get("PLIMSOLL_KEEPER_BACKSTOP") == "1",
     )
 
 
 def limits_from(environment: Mapping[str, str]) -> Limits:
     """The default limits, with those that the environment names."""
-    given = {
+    given: dict[str, Any] = {
         name: _whole(variable, environment[f"PLIMSOLL_{variable}"]) * unit
         for variable, (name, unit) in _LIMITS.items()
         if f"PLIMSOLL_{variable}" in environment
