@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from eth_abi.abi import decode
 
 from plimsoll.config import NetworkConfig, Reports, given
 from plimsoll.deploy.artifacts import Artifact, Artifacts, code_hash
@@ -27,7 +30,8 @@ from plimsoll.deployments import (
     Transaction,
     Underlying,
 )
-from plimsoll.risk.params import Kind
+from plimsoll.instruments import CASH
+from plimsoll.risk.params import NO_LIMIT, Kind, LendingParams, OutflowParams
 from plimsoll.units import BPS, WAD
 
 SETTLEMENT = "settlement"
@@ -61,6 +65,11 @@ WIRE = "wire"
 # Setting one of these makes the engine read a source, which must be fresh.
 PYTH_READERS = (Kind.SOURCE, Kind.SECOND_SOURCE, Kind.PYTH_ID, Kind.SECOND_PYTH_ID)
 OBSERVE = "observe"
+REFRESH = "refresh"
+# What a copy of the ledger says where there is no limit.
+_UNLIMITED = (1 << 256) - 1
+# Cash is limited in millionths of a dollar, whatever decimals its token has.
+_CASH_DECIMALS = 6
 
 
 class Places(dict[str, str]):
@@ -135,10 +144,12 @@ class House:
         """Before the seal every word is set at once; after it, submitted and accepted in time."""
         words = settings(self.config, Places(self.book.where))
         if self.book.stands("MarginEngine") and self.is_sealed(self.book):
-            return [step for setting in words for step in self._change_steps(setting)]
+            changes = [step for setting in words for step in self._change_steps(setting)]
+            return [*changes, self._refresh_step()]
         return [
             *refresh_steps(self.config, hermes, self._reads_pyth(words)),
             *(self._setting_step(setting) for setting in words),
+            self._refresh_step(),
             self._observe_step(),
             *role_steps(self.config),
         ]
@@ -209,7 +220,30 @@ class House:
                 }
             )
 
-        return [create(REPORTS, artifact, arguments)]
+        def stands(book: Book) -> bool:
+            """Terms are fixed for good: other ones need another ReportOracle."""
+            known = self.manifest.contracts.get(REPORTS)
+            told = "0x" + artifact.encode_arguments(arguments(book)).hex()
+            return known is not None and known.arguments == told and book.stands(REPORTS)
+
+        terms = hashlib.sha256(reports.model_dump_json().encode()).hexdigest()[:8]
+        step = create(REPORTS, artifact, arguments)
+        return [replace(step, key=f"{step.key}:{terms}", done=stands)]
+
+    def _refresh_step(self) -> Step:
+        """The ledger's own copies of lending terms and limits follow the words in force."""
+
+        def call(book: Book) -> Call:
+            batch = [encode_call("refresh(uint16)", asset) for asset in stale(self.config, book)]
+            return Call(book.where["ClearingHouse"], encode_call("multicall(bytes[])", batch))
+
+        return Step(
+            key=REFRESH,
+            title="refresh what the ledger knows of lending terms and limits",
+            call=call,
+            done=lambda book: not stale(self.config, book),
+            details=lambda book: [f"of asset {asset}" for asset in stale(self.config, book)],
+        )
 
     def _setting_step(self, setting: Setting) -> Step:
         def change(book: Book) -> list[str]:
@@ -459,6 +493,33 @@ def word_of(book: Book, kind: Kind, number: int) -> int:
 
 def reporters_of(reports: Reports, deployer: str) -> list[str]:
     return [deployer if name == DEPLOYER else name for name in reports.reporters]
+
+
+def stale(config: NetworkConfig, book: Book) -> list[int]:
+    """Assets whose copy in the ledger differs from the word in force; 0 stands for cash."""
+    decimals = {CASH: _CASH_DECIMALS}
+    decimals |= {a.id: given(a.token).decimals for a in config.enabled_assets().values()}
+    found = [asset for asset, places in decimals.items() if _limit_differs(book, asset, places)]
+    if CASH not in found and _lending_differs(book):
+        found.insert(0, CASH)
+    return sorted(found)
+
+
+def _limit_differs(book: Book, asset: int, decimals: int) -> bool:
+    limit = OutflowParams.from_word(word_of(book, Kind.OUTFLOW, asset)).limit
+    expected = _UNLIMITED if limit == NO_LIMIT else limit * 10**decimals
+    told = book.read("ClearingHouse", "outflow(uint16)", asset, returns="uint256,uint256,uint256")
+    return bool(told[0] != expected)
+
+
+def _lending_differs(book: Book) -> bool:
+    """No view tells the terms that the ledger has copied; the last event of a refresh does."""
+    event = "LendingTermsSet(uint256,uint256,uint256,uint256)"
+    logs = book.sender.logs(book.where["ClearingHouse"], event, book.since)
+    told = tuple(decode(["uint256"] * 4, logs[-1].data)) if logs else (0, 0, 0, 0)
+    terms = LendingParams.from_word(word_of(book, Kind.LENDING, CASH))
+    wanted = (terms.kink, terms.rate_at_kink, terms.rate_at_full, terms.reserve_share)
+    return told != wanted
 
 
 def wired_to(book: Book, manifest: Manifest) -> str:

@@ -18,8 +18,9 @@ from plimsoll.deploy import faucets
 from plimsoll.deploy.artifacts import Artifact, Compiled
 from plimsoll.deploy.feeds import ChainlinkFeed, PythFeed, SequencerFeed, push_pyth
 from plimsoll.deploy.house import House
+from plimsoll.deploy.roles import REPORTS
 from plimsoll.deploy.sender import Sender
-from plimsoll.deploy.world import deployed_feeds, pyth_prices, support
+from plimsoll.deploy.world import PERMIT2, deployed_feeds, pyth_prices, support
 from plimsoll.deployments import Manifest
 from plimsoll.instruments import Instrument
 from plimsoll.units import Amount, decimal_of, from_wad, to_units_exact
@@ -61,6 +62,8 @@ class LocalDeployment:
     lens: ContractInstance
     vault: ContractInstance
     manager: ContractInstance
+    reports: ContractInstance | None
+    permit2: ContractInstance | None
     tokens: dict[str, LocalToken]
     """By symbol: USDC (asset 0), WETH, WBTC, the ERC-4626 share and the staked ether among them."""
     underlyings: dict[str, int]
@@ -181,6 +184,8 @@ class _Instances:
             lens=self._ours("Lens"),
             vault=self._ours("CollateralVault"),
             manager=self._ours("AccessManager"),
+            reports=self._ours(REPORTS) if config.reports else None,
+            permit2=self._at(PERMIT2, support("Permit2")) if config.permit2 else None,
             tokens=self._tokens(),
             underlyings={name: u.id for name, u in config.enabled_underlyings().items()},
             primary=self._chainlink("feed:"),

@@ -108,10 +108,9 @@ def _initializer(safe: Safe, book: Book) -> bytes:
 def differences(config: NetworkConfig, book: Book) -> Iterator[str]:
     """How the Safe differs from what the configuration says; nothing when it does not."""
     safe = given(config.roles.safe)
-    if config.safe_contracts:
-        for name, expected in CODE.items():
-            if code_hash(book.sender.code(book.where[name])) != expected:
-                yield f"{name} at {book.where[name]} is not {CONTRACTS[name]} {VERSION}"
+    for name, expected in CODE.items():
+        if name in book.where and code_hash(book.sender.code(book.where[name])) != expected:
+            yield f"{name} at {book.where[name]} is not {CONTRACTS[name]} {VERSION}"
     address = safe_address(config, book)
     if not book.sender.code(address):
         yield f"there is no Safe at {address}"

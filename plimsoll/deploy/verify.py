@@ -20,6 +20,7 @@ from plimsoll.deploy.house import (
     Places,
     places_of,
     reporters_of,
+    stale,
     wired_to,
     word_of,
 )
@@ -90,6 +91,7 @@ class Verification:
             self._wires,
             self._reports,
             self._words,
+            self._copies,
             self._unknown_words,
             self._roles,
             self._safe,
@@ -205,6 +207,14 @@ class Verification:
             yield _refused(f"{reporter} reports no more")
         if living == named:
             yield _fine(f"{reports.quorum} of {len(named)} reporters agree on premiums")
+
+    def _copies(self) -> Findings:
+        """The ledger's copies of words: anybody refreshes them."""
+        found = stale(self.config, self.book)
+        for asset in found:
+            yield _refused(f"the ledger's terms of asset {asset} are not those in force: refresh")
+        if not found:
+            yield _fine("the ledger knows lending terms and limits as they are in force")
 
     def _words(self) -> Findings:
         """Chain against manifest, and chain against configuration."""

@@ -7,9 +7,9 @@ import pytest
 from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Released
 from plimsoll.deploy.execute import Step
-from plimsoll.deploy.house import House, word_of
+from plimsoll.deploy.house import REFRESH, House, stale, word_of
 from plimsoll.deploy.listing import rpc
-from plimsoll.deploy.roles import Role, has_role
+from plimsoll.deploy.roles import REPORTS, Role, has_role
 from plimsoll.deploy.sender import StepError
 from plimsoll.deploy.words import settings
 from plimsoll.errors import ContractError
@@ -132,3 +132,65 @@ def _differing(house: House) -> list[str]:
         for setting in settings(house.config, house.book.where)
         if word_of(house.book, setting.kind, setting.id) != setting.word
     ]
+
+
+def test_other_reporters_come_with_another_oracle_through_the_delay(rehearsal: Rehearsal) -> None:
+    raw = rehearsal.config.model_dump()
+    raw["reports"] |= {"reporters": ["deployer", key(GUARDIAN).address], "quorum": 2}
+    config = NetworkConfig.model_validate(raw)
+    first = rehearsal.house.book.where[REPORTS]
+    house = House(config, rehearsal.sender, rehearsal.house.artifacts, rehearsal.folder)
+    assert [step.title for step in house.outstanding(house.deploy_steps())] == [
+        "deploy ReportOracle"
+    ]
+    assert house.deploy().sent == 1
+    second = house.book.where[REPORTS]
+    assert second != first
+    assert house.configure().sent == 1
+    assert "REPORTS reports" in _differing(house)
+    rpc(rehearsal.sender.w3, "evm_increaseTime", DELAY)
+    rpc(rehearsal.sender.w3, "evm_mine")
+    assert house.configure().sent == 1
+    assert _differing(house) == []
+    assert house.deploy().sent == 0
+    assert rehearsal.refusals(config) == [
+        "the AccessManager lacks: ReportOracle: removeReporter -> guardian"
+    ]
+    back = House(rehearsal.config, rehearsal.sender, house.artifacts, rehearsal.folder)
+    assert back.deploy().sent == 0
+    assert back.book.where[REPORTS] == first
+
+
+def test_the_ledger_follows_what_is_accepted(rehearsal: Rehearsal) -> None:
+    """Anybody refreshes its copies; until then the old terms run, and verification says so."""
+    raw = rehearsal.config.model_dump()
+    raw["lending"]["rate_at_full"] = "80 % a year"
+    raw["assets"]["WETH"]["outflow"] = "1,000 tokens an hour"
+    config = NetworkConfig.model_validate(raw)
+    house = House(config, rehearsal.sender, rehearsal.house.artifacts, rehearsal.folder)
+    weth = config.assets["WETH"].id
+
+    def limit() -> int:
+        returns = "uint256,uint256,uint256"
+        return int(house.book.read("ClearingHouse", "outflow(uint16)", weth, returns=returns)[0])
+
+    before = limit()
+    submitted = [step for step in _outstanding(house) if step.key != REFRESH]
+    assert [step.title for step in submitted] == ["submit LENDING cash", "submit OUTFLOW WETH"]
+    house._run(submitted)
+    assert stale(config, house.book) == [weth]
+    assert limit() == before
+    assert f"the ledger's terms of asset {weth} are not those in force: refresh" in (
+        rehearsal.refusals(config)
+    )
+    assert house.configure().sent == 1
+    assert limit() == 1_000 * 10**18
+    assert house.configure().sent == 0
+
+    rpc(rehearsal.sender.w3, "evm_increaseTime", DELAY)
+    rpc(rehearsal.sender.w3, "evm_mine")
+    planned = [step.title for step in _outstanding(house)]
+    assert planned == ["accept LENDING cash, whose delay is over"]
+    assert house.configure().sent == 2
+    assert stale(config, house.book) == []
+    assert rehearsal.refusals(config) == []

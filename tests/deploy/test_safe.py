@@ -20,11 +20,13 @@ from plimsoll.deploy.roles import ADMINISTRATION, FUNCTIONS, Role, selector
 from plimsoll.deploy.safe import safe_address, write_batch
 from plimsoll.deploy.sender import Call, Sender, StepError, encode_call
 from plimsoll.deploy.verify import Verification
+from plimsoll.deployments import Manifest
 from plimsoll.errors import ContractError
 from plimsoll.risk.params import DELAY, Kind, UnderlyingParams
 from tests.deploy.conftest import ROOT
 from tests.deploy.council import execution
 from tests.deploy.rehearsal import Stage, anvil, key, sender
+from tests.deploy.test_resume import Killed, Mortal, Reaper, whole
 
 DEPLOYER, GUARDIAN, STRANGER = 0, 4, 5
 OWNERS = (1, 2, 3)
@@ -289,3 +291,60 @@ def test_the_owners_sign_what_a_changed_configuration_needs(owned: Owned, tmp_pa
 
 def _word(number: int) -> str:
     return f"0x{number:064x}"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_every_transaction(when: str, artifacts: Artifacts, tmp_path: Path) -> None:
+    """One Safe is made, and the roles are handed over once, however often the run dies."""
+    config = with_safe(load_config("arbitrum-sepolia"))
+    with anvil(config.chain_id) as url:
+        Stage(url, config, artifacts).build()
+        reaper, lives = Reaper(when), 0
+        while True:
+            lives += 1
+            mortal = Mortal.at(url, reaper)
+            try:
+                whole(House(config, mortal, artifacts, tmp_path))
+                break
+            except Killed:
+                continue
+        assert lives == mortal.confirmed_nonce() + 1
+        manifest = Manifest.load(tmp_path)
+        assert len({t.step for t in manifest.transactions}) == mortal.confirmed_nonce()
+        assert manifest.support["safe"] == manifest.roles["governor"]
+        found = Verification(config, tmp_path, sender(url), rebuild=False).findings()
+        assert [f.what for f in found if f.verdict is Verdict.REFUSED] == []
+
+
+def test_a_plan_tells_where_the_safe_will_stand(artifacts: Artifacts, tmp_path: Path) -> None:
+    config = with_safe(load_config("base-sepolia"))
+    with anvil(config.chain_id) as url:
+        Stage(url, config, artifacts).build()
+        house = House(config, sender(url), artifacts, tmp_path)
+        (planned,) = [
+            step for step in house.outstanding(house.deploy_steps()) if step.key == "safe"
+        ]
+        told = planned.details(house.book)
+        house.deploy()
+        assert told[0] == f"at {safe_address(config, house.book)}"
+        assert house.sender.code(safe_address(config, house.book))
+        assert House(config, sender(url), artifacts, tmp_path).deploy().sent == 0
+
+
+def test_an_existing_safe_is_taken_as_it_is(owned: Owned, tmp_path: Path) -> None:
+    """A second deployment by the same owners: their Safe is checked, not made."""
+    existing = {
+        "owners": [key(n).address for n in OWNERS],
+        "threshold": 2,
+        "address": owned.safe,
+        "cites": "https://safe.global",
+    }
+    config = with_safe(owned.config, safe=existing)
+    house = House(config, sender(owned.url), owned.house.artifacts, tmp_path)
+    assert "safe" not in [step.key for step in house.deploy_steps()]
+    findings = [f for f in preflight(house) if "Safe" in f.what]
+    assert f"the Safe at {owned.safe} is as configured" in [f.what for f in findings]
+    wrong = with_safe(owned.config, safe=existing | {"threshold": 1})
+    house = House(wrong, sender(owned.url), owned.house.artifacts, tmp_path)
+    refused = [f.what for f in preflight(house) if f.verdict is Verdict.REFUSED]
+    assert "2 owners sign for the Safe, not 1" in refused
