@@ -1,9 +1,9 @@
 """What a change of a parameter would do to every account, before anybody votes on it.
 
 Everything is read at one block; the integer twin then computes each account twice: as things stand,
-and with the change in force. Prices, rates, funding and the crowd stay as they are at that block.
-The result is what the chain says once the change is accepted, to the last bit, and again when its
-ramp is over.
+and with the change in force. Prices, rates, funding, gauges and the crowd stay as they
+are at that block. The result is what the chain says once the change is accepted, to the last bit,
+and again when its ramp is over.
 
 >>> proposal = propose(house, Kind.UNDERLYING, 1, {"range": "7 %"})
 >>> found = preview(house, proposal, accounts)

@@ -135,11 +135,14 @@ class _Reader:
         words = self.words(Kind.UNDERLYING, underlying)
         index, stable, band, status = self._ask("price", underlying)
         _, _, funding_index, *_ = self._market(underlying)
+        *_, gauge, maintenance_gauge = self._ask("volatility", underlying)
         return model.UnderlyingState(
             price=model.Price(index, stable, band, model.PriceStatus(status)),
             initial=UnderlyingParams.from_word(words.target).terms(),
             maintenance=UnderlyingParams.from_word(words.current).terms(),
             funding_index=funding_index,
+            initial_gauge=gauge,
+            maintenance_gauge=maintenance_gauge,
         )
 
     def asset(self, asset: int) -> model.AssetState:

@@ -31,6 +31,8 @@ from tests.evm import Reverted
 from tests.unit.lens_house import BTC, ETH, PEG, STETH, WBTC, WETH, House
 
 HOUR = 3_600
+GAUGE_BIT = 220
+"""Where an observation keeps the gauge."""
 LEVERAGE = (20, 40, 55, 60, 62, 63)
 """Ether that a trader with 10,000 dollars is long."""
 
@@ -206,6 +208,20 @@ def test_a_doubtful_price(house: House) -> None:
     house.evm.warp(900)
     found = previewed(house, Kind.UNDERLYING, ETH, {"closing": "3 %", "band": "9 %"})
     submit(house, found.proposal)
+    assert {a: now.after for a, (now, _) in found.outlooks.items()} == margins(house)
+
+
+@pytest.mark.parametrize("gauge", [6_000, 17_345, 40_000])
+def test_in_calm_and_in_storm(house: House, gauge: int) -> None:
+    """The range that is proposed counts at the gauge of the moment, as the one in force does."""
+    engine, place = house.terms.engine.address, 256 + ETH
+    word = house.evm.storage(engine, place) & ~(0xFFFF << GAUGE_BIT)
+    house.evm.set_storage(engine, place, word | gauge << GAUGE_BIT)
+    assert house.terms.engine.call.volatility(ETH).maintenanceGauge == gauge
+    proposal = awaiting(house, Kind.UNDERLYING, ETH, {"range": "7 %"})
+    found = preview(house.deployer, proposal, everybody())
+    assert {a: now.before for a, (now, _) in found.outlooks.items()} == margins(house)
+    enforce(house, proposal)
     assert {a: now.after for a, (now, _) in found.outlooks.items()} == margins(house)
 
 
