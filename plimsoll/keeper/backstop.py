@@ -45,8 +45,8 @@ class BackstopSeen:
 
 @dataclass(frozen=True, slots=True)
 class BackstopLimits:
-    bid_gas: int = 1_500_000
-    sweep_gas: int = 300_000
+    bid_gas: int = 800_000
+    sweep_gas: int = 250_000
     least_gain: int = 10**18
     """Least dollars, beyond the gas, that a bid or a sweep must bring the holders."""
 

@@ -31,7 +31,7 @@ from plimsoll.risk.params import (
     UnderlyingParams,
 )
 from plimsoll.units import to_units_exact, to_wad_exact
-from tests.evm import Contract, Receipt
+from tests.evm import Contract, Evm, Receipt
 from tests.world import LARGEST_FUNDING_CAP, Market, unpack_portfolio
 
 CASH, WETH, WBTC, WALT = range(4)
@@ -116,8 +116,9 @@ class Stage(Market):
         lending: LendingParams | None = None,
         outflows: Mapping[int, int] | None = None,
         backstop: str | None = None,
+        evm: Evm | None = None,
     ) -> None:
-        super().__init__(factors=factors)
+        super().__init__(evm, factors)
         self.permit2 = self.evm.deploy(permit2) if permit2 else NOBODY
         self.salts = count(1)
         self.marks: dict[int, int] = {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
+from eth_utils.crypto import keccak
 
 from plimsoll.risk import backstop as twin
 from plimsoll.risk.backstop import Limits, Slice
@@ -342,6 +343,13 @@ class TestRefused:
         with stage.evm.reverts("MarketClosed", perpetual(CLOSED)):
             bid(stage, account)
 
+    def test_what_is_not_listed(self, stage: Backed) -> None:
+        """Another engine may know an underlying and no market on it: nobody could trade it away."""
+        account = fall(stage)
+        unlist(stage, ETH)
+        with stage.evm.reverts("UnknownInstrument", perpetual(ETH)):
+            bid(stage, account)
+
     def test_without_reserves(self, stage: Backed) -> None:
         account = fall(stage)
         stage.lose(50_001_000)
@@ -355,6 +363,16 @@ class TestRefused:
         stage.house.setPause(1 << LIQUIDATION, 0)
         with stage.evm.reverts("TooShallow", account, 200, 5_000):
             bid(stage, account)
+
+
+def unlist(stage: Backed, u: int) -> None:
+    """Takes the MARKET word out of the engine's storage: no other way leads there."""
+    key = (int(Kind.MARKET) << 16 | u).to_bytes(32, "big")
+    word = stage.underlyings[u].market
+    assert word is not None
+    slots = (int.from_bytes(keccak(key + n.to_bytes(32, "big")), "big") for n in range(1_024))
+    slot = next(one for one in slots if stage.evm.storage(stage.engine, one) == word.word)
+    stage.evm.set_storage(stage.engine, slot, 0)
 
 
 def stage_slice(stage: Backed, account: bytes) -> Slice:
