@@ -27,6 +27,7 @@ import {WAD} from "./libraries/Constants.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Lending} from "./libraries/Lending.sol";
+import {MICRO} from "./libraries/CashLimits.sol";
 import {Portfolios} from "./libraries/Portfolios.sol";
 import {Provisions} from "./libraries/Provisions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
@@ -61,6 +62,8 @@ contract Lens is ILens {
     uint256 private constant MILLION = 1e6;
     /// @dev Tenths of a percent in one.
     uint256 private constant RATE_SCALE = 1000;
+    /// @dev Up to so small a part of its limit, an outflow may be a quarter beyond it.
+    uint256 private constant SMALL_PART = 1000;
     uint256 private constant CASH_DECIMALS = 18;
     int256 private constant MAX_HEALTH = type(int128).max;
     int256 private constant UNREADABLE = type(int128).min;
@@ -270,7 +273,17 @@ contract Lens is ILens {
         available = id == CASH ? _availableCash() : _availableCollateral(id);
         if (actions >> WITHDRAWALS & 1 == 1 || assets_ >> id & 1 == 1) return (0, available);
         amount = id == CASH ? _largestCash(account) : _largestCollateral(account, id);
-        amount = Math.min(amount, available);
+        amount = Math.min(amount, Math.min(available, _roomOf(id)));
+    }
+
+    /// @dev What its hourly limit lets leave at once, in token units; at least, where more came in than went out.
+    function _roomOf(uint16 id) private view returns (uint256 room) {
+        (uint256 limit, uint256 used,) = _house.outflow(id);
+        if (limit == type(uint256).max) return limit;
+        // A limit is below 2^168.
+        uint256 small = Math.min(limit / SMALL_PART, Math.saturatingSub(limit * 5 / 4, used));
+        room = Math.max(Math.saturatingSub(limit, used), small);
+        if (id == CASH) room = room * MICRO / _cashScale();
     }
 
     function _largestCollateral(Account account, uint16 id) private view returns (uint256) {
@@ -312,9 +325,20 @@ contract Lens is ILens {
         if (portfolio.cash < least || _areWinnersUnpaid(pool)) return 0;
         uint256 scale = _cashScale();
         // At least zero by the comparison above.
-        units = uint256(portfolio.cash - least) / scale;
+        uint256 free = uint256(portfolio.cash - least);
+        uint256 provisions = _house.provisions();
+        uint256 supply = provisions == 0 ? 0 : _book(pool).supply;
+        uint256 expected = Provisions.expected(provisions, pool.reserves, supply);
+        if (expected != 0) free = Math.mulDiv(free, supply - expected, supply);
+        units = free / scale;
         // A balance is booked as principal, rounded down: the last unit or two may not pass.
-        while (units > 0 && _booked(portfolio.cash - int256(units * scale), pool) < least) --units;
+        while (units > 0) {
+            uint256 dollars = units * scale;
+            uint256 charge = Provisions.chargeUp(dollars, provisions, pool.reserves, supply);
+            // At most what the account has, and a thousand times that.
+            if (_booked(portfolio.cash - int256(dollars + charge), pool) >= least) break;
+            --units;
+        }
     }
 
     /// @dev Whether winners have turned more into cash than losers have settled, beyond the cap.

@@ -350,6 +350,7 @@ contract LiquidationModule is AuctionBook {
     /// @dev Notes the loss that an auction is about to leave; the sum of all keeps to its place.
     function _provide(Account account, Auctions.Record memory record, uint256 provision) private {
         uint256 old = record.provision;
+        if (provision == old) return;
         uint256 others = _limits.provisions - old;
         provision = Math.min(provision, type(uint64).max - others);
         if (provision == old) return;

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from plimsoll.errors import ContractError
 from plimsoll.protocol import Account, Auction
+from plimsoll.risk.params import Kind, OutflowParams
 from plimsoll.units import from_units
 from tests.unit.lens_house import DECIMALS, House
 
+HOUR = 3_600
 SYMBOLS = {"USD": 0, "WETH": 1, "WBTC": 2, "STETH": 3}
 
 
@@ -170,20 +172,62 @@ def test_after_a_loss_was_shared_amounts_are_exact_still():
     require_exact(house, house.person("bidder"), "WETH")
 
 
+@pytest.mark.parametrize(("symbol", "unit"), [("USD", 10**6), ("WETH", 10**18), ("WBTC", 10**8)])
+def test_the_limit_of_an_hour_is_exact(house: House, symbol: str, unit: int):
+    """And once it is reached, a thousandth of it at a time."""
+    saver, asset = house.person("saver", **{symbol: 5_000}), SYMBOLS[symbol]
+    house.terms.engine.submit(Kind.OUTFLOW, asset, OutflowParams(3).word)
+    house.contract.refresh(asset)
+    house.wait(HOUR)
+    assert require_exact(house, saver, symbol) == (3 * unit, "OutflowLimited")
+    saver.withdraw(house.deployer.asset(symbol), 3)
+    assert require_exact(house, saver, symbol) == (3 * unit // 1_000, "OutflowLimited")
+    for _ in range(250):
+        saver.withdraw(house.deployer.asset(symbol), "0.003")
+    assert require_exact(house, saver, symbol) == (0, "OutflowLimited")
+
+
+def test_more_may_leave_where_more_came(house: House):
+    """The lens promises what the limit lets leave at least."""
+    saver = house.person("saver", WETH=10)
+    house.terms.engine.submit(Kind.OUTFLOW, SYMBOLS["WETH"], OutflowParams(3).word)
+    house.contract.refresh(SYMBOLS["WETH"])
+    assert largest(house, saver, "WETH")[0] == 3 * 10**18
+    assert refusal(house, saver, "WETH", 10**19) is None
+
+
+def test_a_known_loss_is_left_behind():
+    house = loss_in_sight()
+    provision = house.contract.call.provisions()
+    assert provision > 6_000 * 10**18
+    amount, why = require_exact(house, house.person("saver"), "USD")
+    supplied = house.contract.call.pool().supplied
+    assert 0 <= 70_000_000_003 * (supplied - provision) // supplied - amount <= 1
+    assert why == "BelowInitialMargin"
+    require_exact(house, house.person("bidder"), "USD")
+
+
 def after_shared_loss() -> House:
     """Suppliers have borne a borrower's loss: principal is worth an odd fraction of a dollar."""
+    house = loss_in_sight()
+    bidder, borrower = house.person("bidder"), house.person("borrower")
+    house.wait(60)
+    auction = Auction(bidder.chain, borrower.id)
+    auction.bid(bidder, auction.quote().price)
+    return house
+
+
+def loss_in_sight() -> House:
+    """A borrower in auction owes more than he has, and there are no reserves."""
     house = House(reserves=0)
     house.person("saver", USD="70_000.000003")
-    bidder = house.person("bidder", USD=30_000, WBTC=2)
+    house.person("bidder", USD=30_000, WBTC=2)
     borrower = house.person("borrower", WETH=10)
     borrower.withdraw(house.deployer.asset("USD"), "17_000")
     house.set_price("ETH", 1_000)
     borrower.auction.flag()
     house.wait(15)
     borrower.auction.flag()
-    house.wait(60)
-    auction = Auction(bidder.chain, borrower.id)
-    auction.bid(bidder, auction.quote().price)
     return house
 
 
