@@ -15,22 +15,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from plimsoll.deploy.sender import NOBODY
-from plimsoll.risk import model, oracle
+from plimsoll.risk import model, oracle, params
 from plimsoll.risk.ledger import (
     CASH,
+    WINDING_DELAY,
     Account,
     AuctionState,
     BidResult,
     BidTerms,
     Caps,
     Context,
+    Delegation,
     Factors,
+    Grant,
     Ledger,
+    Lending,
     Loss,
     MarketTerms,
     Order,
@@ -39,7 +43,16 @@ from plimsoll.risk.ledger import (
     owner_of,
 )
 from plimsoll.risk.model import WAD, Margin, Portfolio
-from plimsoll.risk.params import AssetParams, GlobalParams, Kind, MarketParams, UnderlyingParams
+from plimsoll.risk.params import (
+    AssetParams,
+    GlobalParams,
+    Kind,
+    LendingParams,
+    MarketParams,
+    OutflowParams,
+    UnderlyingParams,
+    Word,
+)
 from tests.evm import Contract, Evm, Receipt, Reverted
 from tests.world import Market, unpack_portfolio
 
@@ -104,10 +117,16 @@ FACTORS = GlobalParams(
     dust=10,
     peg_bound=200,
 )
+# Four percent at four fifths, sixty when all is lent.
+LENDING = LendingParams(kink=80, rate_at_kink=40, rate_at_full=600, reserve_share=10)
+LIMITS: Mapping[int, int] = {CASH: 10**9, 1: 10**6}
 
 
 class House(Market):
-    """The contracts, the people and both twins."""
+    """The contracts, the people and both twins.
+
+    Cash bears interest, and of some assets only so much leaves within an hour.
+    """
 
     def __init__(
         self,
@@ -115,10 +134,14 @@ class House(Market):
         underlyings: Mapping[int, UnderlyingSpec] = UNDERLYINGS,
         assets: Mapping[int, AssetSpec] = ASSETS,
         factors: GlobalParams = FACTORS,
+        lending: LendingParams | None = LENDING,
+        limits: Mapping[int, int] = LIMITS,
         usd_decimals: int = USD_DECIMALS,
         evm: Evm | None = None,
     ) -> None:
         super().__init__(evm, factors)
+        # The words in force, which the contracts copy at a refresh.
+        self.words: dict[tuple[Kind, int], int] = {}
         self.outcomes: Counter[str] = Counter()
         self.ledger = Ledger(usd_decimals, clock=lambda: self.now)
         self.usd_units = 10**usd_decimals
@@ -132,7 +155,14 @@ class House(Market):
         self.tokens: dict[int, Contract] = {CASH: self.usd}
         for c, asset in assets.items():
             self._list(c, asset)
+        if lending is not None:
+            self._set_word(Kind.LENDING, 0, lending)
+        for c, limit in limits.items():
+            self._set_word(Kind.OUTFLOW, c, OutflowParams(limit))
         self._deploy_house()
+        for c in (CASH, *limits):
+            self.refresh(c)
+        self.outcomes.clear()
 
     def _list(self, c: int, spec: AssetSpec) -> None:
         token = self.tokens[c] = self.new_token(spec.decimals)
@@ -150,6 +180,9 @@ class House(Market):
             "ClearingHouse", self.manager, self.engine, self.usd, NOBODY, trading, liquidation
         )
         self.vault = self.evm.at(self.house.call.VAULT(), "CollateralVault")
+        backstop = self.owner("backstop").address
+        self.house.bindBackstop(backstop)
+        self.ledger.bind_backstop(int(backstop, 16))
         self.seal(self.house)
 
     # People
@@ -172,6 +205,13 @@ class House(Market):
     def owner_key(self, account: Account) -> Any:
         return self._owners[self.name_of(account)]
 
+    def number_of(self, name: str) -> int:
+        """A person's address as a number."""
+        return int(self.owner(name).address, 16)
+
+    def key_of(self, number: int) -> Any:
+        return next(who for who in self._owners.values() if int(who.address, 16) == number)
+
     @property
     def marketed(self) -> list[int]:
         """Underlyings with a perpetual."""
@@ -180,11 +220,13 @@ class House(Market):
     def checkpoint(self) -> Callable[[], None]:
         market, books = super().checkpoint(), self.ledger.copy()
         paused, orders, owners = self.paused, dict(self._orders), dict(self._owners)
+        words = dict(self.words)
 
         def go_back() -> None:
             market()
             self.ledger, self.paused = books.copy(), paused
             self._orders, self._owners = dict(orders), dict(owners)
+            self.words = dict(words)
 
         return go_back
 
@@ -208,7 +250,24 @@ class House(Market):
             now=self.now,
             live_since=self.live_since,
             paused=self.paused,
+            lending=self._lending(),
+            outflows=self._outflows(),
         )
+
+    def _lending(self) -> Lending:
+        word = self.words.get((Kind.LENDING, 0))
+        if word is None:
+            return Lending()
+        terms = LendingParams.from_word(word)
+        return Lending(terms.kink, terms.rate_at_kink, terms.rate_at_full, terms.reserve_share)
+
+    def _outflows(self) -> dict[int, int]:
+        limits = {
+            c: OutflowParams.from_word(word).limit
+            for (kind, c), word in self.words.items()
+            if kind == Kind.OUTFLOW
+        }
+        return {c: limit for c, limit in limits.items() if limit != params.NO_LIMIT}
 
     def _caps(self, c: int) -> Caps:
         asset = self.assets[c]
@@ -266,18 +325,9 @@ class House(Market):
         found = reverted.name if reverted else "done"
         assert found == expected, f"{action}: {reverted or found}, predicted {refusal or expected}"
         self.outcomes[f"{action}: {found}"] += 1
-        self._until_contracts_halt()
         if refusal:
             raise refusal
         return predicted, receipt
-
-    def _until_contracts_halt(self) -> None:
-        """The books know of halts and of net growth; contracts without these forget them."""
-        if not hasattr(self.house, "windDown"):
-            books = self.ledger._books
-            books.is_halted, books.provisions = False, {}
-            for asset, held in books.custody.items():
-                books.custody[asset] = replace(held, growth=max(0, held.growth))
 
     def depositing(
         self, account: Account, asset: int, amount: int, *, payer: str | None = None
@@ -308,26 +358,45 @@ class House(Market):
         if asset != CASH:
             self.note_total(asset, self.ledger.custody(asset).total)
 
-    def withdrawing(self, account: Account, asset: int, amount: int) -> Deed:
-        sender = self.owner_key(account)
+    def withdrawing(
+        self, account: Account, asset: int, amount: int, sender: str | None = None
+    ) -> Deed:
+        by = self.owner(sender or self.name_of(account))
         return Deed(
             "withdraw",
             "withdraw",
-            (encode(account), asset, amount, sender.address),
-            sender,
-            lambda now: self.ledger.withdraw(account, asset, amount, now),
+            (encode(account), asset, amount, by.address),
+            by,
+            lambda now: self.ledger.withdraw(
+                account, asset, amount, now, sender=int(by.address, 16)
+            ),
         )
 
-    def withdraw(self, account: Account, asset: int, amount: int) -> None:
-        self.do(self.withdrawing(account, asset, amount))
+    def withdraw(self, account: Account, asset: int, amount: int) -> int:
+        """Returns what it is charged for losses to come, dollars with 18 decimals."""
+        charge, receipt = self.do(self.withdrawing(account, asset, amount))
+        charged = [event.charge for event in receipt.events("ProvisionCharged")]
+        assert charged == ([charge] if charge else [])
+        self.outcomes["withdraw: charged"] += charge > 0
+        return int(charge)
 
-    def transferring(self, source: Account, target: Account, asset: int, amount: int) -> Deed:
+    def transferring(
+        self,
+        source: Account,
+        target: Account,
+        asset: int,
+        amount: int,
+        sender: str | None = None,
+    ) -> Deed:
+        by = self.owner(sender or self.name_of(source))
         return Deed(
             "transfer",
             "transfer",
             (encode(source), encode(target), asset, amount),
-            self.owner_key(source),
-            lambda now: self.ledger.transfer(source, target, asset, amount, now),
+            by,
+            lambda now: self.ledger.transfer(
+                source, target, asset, amount, now, sender=int(by.address, 16)
+            ),
         )
 
     def transfer(self, source: Account, target: Account, asset: int, amount: int) -> None:
@@ -349,6 +418,93 @@ class House(Market):
         assert receipt.events("ReservesAdded")[0].repaidDeficit == repaid
         return int(repaid)
 
+    def drawing_reserves(self, account: Account, amount: int, sender: str = "backstop") -> Deed:
+        number = self.number_of(sender)
+        return Deed(
+            "draw reserves",
+            "drawReserves",
+            (encode(account), amount),
+            self.owner(sender),
+            lambda now: self.ledger.draw_reserves(account, amount, now, sender=number),
+        )
+
+    def draw_reserves(self, account: Account, amount: int, sender: str = "backstop") -> None:
+        self.do(self.drawing_reserves(account, amount, sender))
+
+    def returning_reserves(self, account: Account, amount: int, sender: str | None = None) -> Deed:
+        by = self.owner(sender or self.name_of(account))
+        return Deed(
+            "return reserves",
+            "returnReserves",
+            (encode(account), amount),
+            by,
+            lambda now: self.ledger.return_reserves(
+                account, amount, now, sender=int(by.address, 16)
+            ),
+        )
+
+    def return_reserves(self, account: Account, amount: int) -> None:
+        self.do(self.returning_reserves(account, amount))
+
+    def pay_reserves(self, to: str, units: int, sender: str = "backstop") -> None:
+        """Reserves leave as tokens, and only the backstop says when."""
+        number = self.number_of(sender)
+        self.do(
+            Deed(
+                "pay reserves",
+                "payReserves",
+                (self.owner(to).address, units),
+                self.owner(sender),
+                lambda now: self.ledger.pay_reserves(units, now, sender=number),
+            )
+        )
+
+    # Delegates
+
+    def granting(
+        self, account: Account, delegate: str, terms: Delegation, sender: str | None = None
+    ) -> Deed:
+        who, by = self.number_of(delegate), self.owner(sender or self.name_of(account))
+        return Deed(
+            "grant",
+            "setDelegate",
+            (encode(account), address(who), packed(terms)),
+            by,
+            lambda now: self.ledger.set_delegate(
+                account, who, terms, now, sender=int(by.address, 16)
+            ),
+        )
+
+    def grant(
+        self, account: Account, delegate: str, terms: Delegation, sender: str | None = None
+    ) -> None:
+        """What an owner grants a delegate; somebody else's grant is refused."""
+        self.do(self.granting(account, delegate, terms, sender))
+
+    def sign_grant(
+        self, account: Account, delegate: str, terms: Delegation, deadline: int = NEVER
+    ) -> tuple[Grant, bytes]:
+        """A grant as the owner signs it now."""
+        who, nonce = self.number_of(delegate), self.ledger.grant_nonce(account)
+        digest = self.house.call.hashDelegate(
+            encode(account), address(who), packed(terms), nonce, deadline
+        )
+        signature = bytes(self.owner_key(account).unsafe_sign_hash(digest).signature)
+        return Grant(account, who, terms, nonce, deadline), signature
+
+    def use_grant(self, grant: Grant, signature: bytes, *, sender: str = "relayer") -> None:
+        """Anybody brings a signed grant."""
+        message = (address(grant.delegate), packed(grant.delegation), grant.deadline, signature)
+        self.do(
+            Deed(
+                "signed grant",
+                "setDelegateBySig",
+                (encode(grant.account), *message),
+                self.owner(sender),
+                lambda now: self.ledger.set_delegate_by_signature(grant, now),
+            )
+        )
+
     # Orders
 
     def order(
@@ -367,7 +523,7 @@ class House(Market):
     def sign(self, order: Order) -> bytes:
         if order not in self._orders:
             digest = self.house.call.hashOrder(self.message(order))
-            key = self.owner_key(order.account)
+            key = self.key_of(order.signer or owner_of(order.account))
             self._orders[order] = bytes(key.unsafe_sign_hash(digest).signature)
         return self._orders[order]
 
@@ -375,7 +531,7 @@ class House(Market):
         """An order as the contracts take it."""
         return {
             "account": encode(order.account),
-            "signer": self.owner_key(order.account).address,
+            "signer": self.key_of(order.signer or owner_of(order.account)).address,
             "taker": address(order.taker),
             "legs": [{"instrument": i, "ratio": ratio} for i, ratio in order.legs],
             "quantity": order.quantity,
@@ -403,18 +559,21 @@ class House(Market):
         assert receipt.value == filled
         return int(filled)
 
-    def taking(self, maker: Order, account: Account, quantity: int) -> Deed:
+    def taking(
+        self, maker: Order, account: Account, quantity: int, sender: str | None = None
+    ) -> Deed:
+        by = self.owner(sender or self.name_of(account))
         return Deed(
             "take",
             "take",
             (self.message(maker), self.sign(maker), encode(account), quantity),
-            self.owner_key(account),
-            lambda now: self.ledger.take(maker, account, quantity, now),
+            by,
+            lambda now: self.ledger.take(maker, account, quantity, now, sender=int(by.address, 16)),
         )
 
-    def take(self, maker: Order, account: Account, quantity: int) -> int:
-        """Takes a signed order with an account of its owner's."""
-        filled, receipt = self.do(self.taking(maker, account, quantity))
+    def take(self, maker: Order, account: Account, quantity: int, sender: str | None = None) -> int:
+        """Takes a signed order with an account of the sender's, or granted to him."""
+        filled, receipt = self.do(self.taking(maker, account, quantity, sender))
         assert receipt.value == filled
         return int(filled)
 
@@ -432,14 +591,15 @@ class House(Market):
         self.house.cancel(self.message(order), sender=self.owner_key(order.account))
         self.ledger.cancel(order)
 
-    def raise_epoch(self, account: Account) -> None:
+    def raise_epoch(self, account: Account, sender: str | None = None) -> None:
+        by = self.owner(sender or self.name_of(account))
         self.do(
             Deed(
                 "raise epoch",
                 "raiseEpoch",
                 (encode(account),),
-                self.owner_key(account),
-                lambda now: self.ledger.raise_epoch(account, now),
+                by,
+                lambda now: self.ledger.raise_epoch(account, now, sender=int(by.address, 16)),
             )
         )
 
@@ -536,7 +696,7 @@ class House(Market):
             "bid",
             "bid",
             (message,),
-            self.owner_key(terms.bidder),
+            self.key_of(terms.sender or owner_of(terms.bidder)),
             lambda now: self.ledger.bid(terms, now),
         )
 
@@ -549,9 +709,11 @@ class House(Market):
         max_price: int = NO_LIMIT,
         deadline: int = NEVER,
         version: int = 0,
+        sender: str | None = None,
     ) -> BidResult:
-        """Takes a slice with an account of its owner's."""
-        terms = BidTerms(account, bidder, fraction, max_price, deadline, version)
+        """Takes a slice with an account of the sender's, or granted to him."""
+        by = self.number_of(sender) if sender else 0
+        terms = BidTerms(account, bidder, fraction, max_price, deadline, version, by)
         result, receipt = self.do(self.bidding(terms))
         assert tuple(receipt.value) == (result.fraction, result.price)
         assert booked(receipt) == ([result.loss] if result.payout else [])
@@ -570,6 +732,64 @@ class House(Market):
         """Sets what is paused, apart from liquidation."""
         self.house.setPause(int(actions & ~Pause.LIQUIDATION), 0)
         self.paused = actions & ~Pause.LIQUIDATION
+
+    def set_lending(self, terms: LendingParams) -> None:
+        """Puts other terms of cash in force, after the delay; they count from a refresh on."""
+        self._set_word(Kind.LENDING, 0, terms)
+
+    def set_limit(self, asset: int, limit: int) -> None:
+        """Limits what leaves of an asset, in whole tokens an hour; counts from a refresh on."""
+        self._set_word(Kind.OUTFLOW, asset, OutflowParams(limit))
+
+    def _set_word(self, kind: Kind, id_: int, terms: Word) -> None:
+        if not self.sealed:
+            self.engine.setUp(kind, id_, terms.word)
+        else:
+            old = self.words.get((kind, id_), 0)
+            self.engine.submit(kind, id_, terms.word)
+            if kind == Kind.LENDING or not params.only_tightens(kind, old, terms.word):
+                self.warp(params.DELAY)
+                self.engine.accept(kind, id_)
+        self.words[kind, id_] = terms.word
+
+    def refresh(self, asset: int) -> None:
+        """Anybody has the house copy what governance set for an asset."""
+        self.do(
+            Deed(
+                "refresh",
+                "refresh",
+                (asset,),
+                self.owner("stranger"),
+                lambda now: self.ledger.refresh(asset, now),
+            )
+        )
+
+    def wind(self, step: str) -> None:
+        """Halts and the end: "submit resume", "accept shutdown" and so on."""
+        verb, _, noun = step.partition(" ")
+        act = getattr(self.ledger, f"{verb}_{noun}")
+        sender = self.owner("stranger") if verb == "accept" else self.evm.deployer
+        self.do(Deed(step, f"{verb}{noun.capitalize()}", (), sender, lambda now: act(now.now)))
+
+    def resume(self) -> None:
+        """Lets risk be added again after a loss that was shared."""
+        self.wind("submit resume")
+        self.warp(WINDING_DELAY)
+        self.wind("accept resume")
+
+    def close_out(self, account: Account, u: int) -> int:
+        instrument = model.perpetual(u)
+        amount, receipt = self.do(
+            Deed(
+                "close out",
+                "closeOut",
+                (encode(account), instrument),
+                self.owner("stranger"),
+                lambda now: self.ledger.close_out(account, instrument, now),
+            )
+        )
+        assert receipt.value == amount
+        return int(amount)
 
     def tighten(self, kind: Kind, id_: int, word: int) -> None:
         """Puts a tighter word in force; it ramps for maintenance."""
@@ -606,6 +826,17 @@ def encode(account: Account) -> bytes:
 
 def address(owner: int) -> str:
     return "0x" + owner.to_bytes(20, "big").hex()
+
+
+def packed(terms: Delegation) -> tuple[int, bool, bool, int, int]:
+    """A grant as the contracts take it."""
+    return (
+        terms.expiry,
+        terms.may_bid,
+        terms.reduce_only,
+        terms.max_leverage,
+        terms.markets,
+    )
 
 
 def booked(receipt: Receipt) -> list[Loss]:

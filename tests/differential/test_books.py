@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.risk import model
-from plimsoll.risk.ledger import CASH, RAY, Loss, Pause, Refused
+from plimsoll.risk.ledger import CASH, RAY, Delegation, Loss, Pause, Refused
 from plimsoll.risk.model import WAD
+from plimsoll.risk.params import LendingParams
 from tests.house import ALT, ASSETS, BTC, DOLLAR, ETH, AssetSpec, House, encode
 
 Open = Callable[..., int]
@@ -189,3 +190,147 @@ def test_orders_fill_in_parts_and_never_beyond(house: House, open_account: Open)
     with pytest.raises(Refused, match="WrongTaker"):
         house.take(wrong, taker, WAD)
     assert_books_equal(house, "maker", "taker")
+
+
+# Interest
+
+WAITS = (1, 3_599, 86_400, 30 * 86_400, 400 * 86_400)
+
+
+@pytest.mark.parametrize("decimals", [0, 6, 18])
+@pytest.mark.parametrize("terms", [(80, 40, 600, 10), (1, 0, 8_191, 50), (99, 8_191, 8_191, 0)])
+def test_interest_of_every_steepness(terms: tuple[int, ...], decimals: int) -> None:
+    """Deposits, loans, repayments, settlements and fees, each after another while."""
+    house = House(lending=LendingParams(*terms), usd_decimals=decimals)
+    names = ("saver", "borrower", "long")
+    saver, borrower, long = (house.account(name) for name in names)
+    house.deposit(saver, CASH, 100_000 * house.usd_units)
+    house.deposit(borrower, 1, 100 * WAD)
+    house.add_reserves(50_000 * house.usd_units)
+    house.withdraw(borrower, CASH, 60_000 * house.usd_units)
+    house.deposit(long, CASH, 20_000 * house.usd_units)
+    house.take(house.order(saver, {ETH: -WAD}, WAD, -house.price(ETH).index), long, WAD)
+    for number, wait in enumerate(WAITS):
+        house.warp(wait)
+        assert_books_equal(house, *names)
+        for u, one in house.underlyings.items():
+            house.set_price(u, one.seen.last + number * one.seen.last // 1_000)
+        house.deposit(borrower, CASH, 500 * house.usd_units)
+        house.settle(long, ETH)
+        house.take(house.order(saver, {ETH: WAD}, WAD // 9, house.price(ETH).index), long, WAD // 9)
+        assert_books_equal(house, *names)
+        house.withdraw(saver, CASH, house.usd_units)
+        assert_books_equal(house, *names)
+    assert house.ledger.pool.borrow_index > RAY
+    assert house.ledger.vault_cash >= house.ledger.pool.owed
+
+
+def test_new_terms_of_loans_count_from_their_refresh(house: House, open_account: Open) -> None:
+    open_account("saver", cash=10_000)
+    house.withdraw(open_account("borrower", cash=0, collateral={1: 10 * WAD}), CASH, 9_000 * DOLLAR)
+    house.set_lending(LendingParams(10, 1_000, 8_000, 25))
+    for step in (house.warp, lambda _: house.refresh(CASH), house.warp):
+        step(10_000)
+        assert_books_equal(house, "saver", "borrower")
+
+
+def test_reserves_lend_where_nobody_supplies(house: House, open_account: Open) -> None:
+    """A wei of supply beside them takes the index nowhere."""
+    house.add_reserves(100_000 * DOLLAR)
+    borrower = open_account("borrower", cash=0, collateral={1: 100 * WAD})
+    house.withdraw(borrower, CASH, 90_000 * DOLLAR)
+    house.deposit(house.account("saver"), CASH, 1)
+    house.warp(365 * 86_400)
+    assert_books_equal(house, "saver", "borrower")
+    pool = house.ledger.pool
+    assert pool.supply_index <= pool.borrow_index < 2 * RAY
+    assert pool.reserves > 150_000 * WAD
+
+
+# Delegates and the backstop
+
+
+def test_a_delegate_keeps_to_what_he_was_granted(house: House, open_account: Open) -> None:
+    owner, other = open_account("owner"), open_account("other")
+    house.add_reserves(10**6 * DOLLAR)
+    agent = house.number_of("agent")
+    price, one = house.price(ETH).index, WAD // 10
+
+    def trade(size: int = one, u: int = ETH) -> None:
+        mark = house.price(u).index
+        order = house.order(owner, {u: WAD}, size, mark, signer=agent)
+        house.take(order, other, abs(size))
+
+    for terms, error in (
+        (Delegation(house.now - 1), "NotAuthorised"),
+        (Delegation(house.now + 60, markets=1 << BTC), "DelegateMarket"),
+        (Delegation(house.now + 60, reduce_only=True), "NotReducing"),
+        (Delegation(house.now + 60, max_leverage=1), "LeverageExceeded"),
+    ):
+        house.grant(owner, "agent", terms)
+        with pytest.raises(Refused, match=error):
+            trade()
+    house.grant(owner, "agent", Delegation(house.now + 60, max_leverage=3, markets=1 << ETH))
+    trade()
+    with pytest.raises(Refused, match="LeverageExceeded"):
+        trade(one // 2 + 10**6 * WAD // price)
+    house.take(house.order(other, {ETH: WAD}, one, price), owner, one, "agent")
+    for deed in (
+        house.withdrawing(owner, CASH, 1, "agent"),
+        house.transferring(owner, owner + 1, CASH, 1, "agent"),
+        house.granting(owner, "agent", Delegation(house.now), "agent"),
+        house.returning_reserves(owner, 1, "agent"),
+    ):
+        with pytest.raises(Refused, match="NotAuthorised"):
+            house.do(deed)
+    house.raise_epoch(owner, "agent")
+    house.warp(61)
+    with pytest.raises(Refused, match="NotAuthorised"):
+        house.raise_epoch(owner, "agent")
+
+
+def test_a_signed_grant_dies_with_the_next_one(house: House, open_account: Open) -> None:
+    owner = open_account("owner")
+    terms = Delegation(house.now + 600, may_bid=True, max_leverage=700, markets=1 << ETH)
+    kept = house.sign_grant(owner, "agent", terms, house.now + 100)
+    house.use_grant(*kept)
+    assert house.house.call.delegation(encode(owner), house.owner("agent").address) == (
+        house.now + 600,
+        True,
+        False,
+        700,
+        1 << ETH,
+    )
+    for used in (kept, house.sign_grant(owner, "agent", terms, house.now - 1)):
+        with pytest.raises(Refused, match=r"InvalidSignature|GrantExpired"):
+            house.use_grant(*used)
+    second = house.sign_grant(owner, "agent", terms)
+    epoch = house.ledger.state(owner).epoch
+    house.grant(owner, "agent", Delegation())
+    with pytest.raises(Refused, match="InvalidSignature"):
+        house.use_grant(*second)
+    house.grant(owner, "agent", terms)
+    assert house.ledger.state(owner).epoch == epoch + 1
+    assert house.house.call.versions(encode(owner))[0] == epoch + 1
+    assert house.house.call.grantNonce(encode(owner)) == house.ledger.grant_nonce(owner) == 3
+
+
+def test_the_backstop_alone_moves_reserves(house: House) -> None:
+    house.add_reserves(1_000 * DOLLAR)
+    mine, other = house.account("backstop", 3), house.account("other")
+    house.draw_reserves(mine, 400 * WAD + 7)
+    house.return_reserves(mine, 100 * WAD)
+    for attempt, error in (
+        (lambda: house.draw_reserves(mine, 10**6 * WAD), "InsufficientReserves"),
+        (lambda: house.draw_reserves(other, 1), "NotAuthorised"),
+        (lambda: house.draw_reserves(other, 1, "other"), "OnlyBackstop"),
+        (lambda: house.pay_reserves("other", 1, "other"), "OnlyBackstop"),
+        (lambda: house.pay_reserves("other", 0), "ZeroAmount"),
+        (lambda: house.pay_reserves("other", 800 * DOLLAR), "InsufficientReserves"),
+        (lambda: house.return_reserves(mine, 10**6 * WAD), "BelowInitialMargin"),
+    ):
+        with pytest.raises(Refused, match=error):
+            attempt()
+    house.pay_reserves("other", 600 * DOLLAR)
+    assert house.usd.call.balanceOf(house.owner("other")) == 600 * DOLLAR
+    assert_books_equal(house, "other")

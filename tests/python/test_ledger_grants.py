@@ -188,7 +188,9 @@ def test_positions_become_cash_at_one_price(desk: Desk) -> None:
     desk.doubtful, desk.price = False, 2_300 * WAD
     assert desk.ledger.close_out(SAVER, MARKET, desk.context()) == 300 * WAD
     desk.price = 9_000 * WAD
-    with pytest.raises(Refused, match="Shut"):
+    with pytest.raises(Refused, match="PositionsOpen"):
+        desk.withdraw(RUNNER, CASH, 1)
+    with pytest.raises(Refused, match="MarketEnded"):
         desk.ledger.settle(RUNNER, MARKET, desk.context())
     assert desk.ledger.close_out(RUNNER, MARKET, desk.context()) == -300 * WAD
     assert desk.ledger.close_out(RUNNER, MARKET, desk.context()) == 0

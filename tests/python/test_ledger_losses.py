@@ -135,7 +135,7 @@ def test_a_shared_loss_halts_new_risk_until_it_is_resumed(desk: Desk) -> None:
     with pytest.raises(Refused, match="RiskHalted"):
         desk.ledger.trade(buyer, seller, WAD, desk.context())
     desk.ledger.submit_resume(desk.now)
-    with pytest.raises(Refused, match="NotReady"):
+    with pytest.raises(Refused, match="ResumeNotReady"):
         desk.ledger.accept_resume(desk.now + WINDING_DELAY - 1)
     desk.later(WINDING_DELAY)
     desk.ledger.accept_resume(desk.now)
@@ -148,7 +148,7 @@ def test_another_loss_withdraws_a_resumption(desk: Desk) -> None:
     taken(desk, WAD // 2)
     desk.ledger.submit_resume(desk.now)
     taken(desk)
-    with pytest.raises(Refused, match="NotReady"):
+    with pytest.raises(Refused, match="ResumeNotReady"):
         desk.ledger.accept_resume(desk.now + WINDING_DELAY)
 
 

@@ -23,6 +23,7 @@ from plimsoll.risk.ledger import (
     Pool,
     owner_of,
 )
+from plimsoll.risk.ledger.pool import MICRO
 from plimsoll.risk.model import BPS, WAD, Margin, Portfolio, Price
 from tests.house import House, encode
 
@@ -50,8 +51,18 @@ class Picture:
     vault: Mapping[int, int]
     claims: Mapping[int, int]
     open_interest: Mapping[int, int]
+    provisions: Mapping[Account, int]
+    provided: int
+    outflows: Mapping[int, tuple[int, int, int]]
+    """Limit, what of it is used, and when its hour began, by asset."""
+    wound: tuple[bool, int, int, int]
     context: Context
     """What the twin says of prices, parameters and time."""
+
+    @property
+    def is_closed_to_risk(self) -> bool:
+        halted, _, _, shut_at = self.wound
+        return halted or shut_at > 0
 
     @property
     def quotes(self) -> dict[int, Price]:
@@ -82,6 +93,10 @@ def take_picture(house: House, accounts: list[Account]) -> Picture:
         open_interest={
             u: house.house.call.openInterest(model.perpetual(u)) for u in house.marketed
         },
+        provisions={a: house.house.call.provisionOf(encode(a)) for a in accounts},
+        provided=house.house.call.provisions(),
+        outflows={c: tuple(house.house.call.outflow(c)) for c in (CASH, *house.assets)},
+        wound=tuple(house.house.call.windDown()),
         context=house.context(),
     )
 
@@ -114,16 +129,26 @@ def check_cash(house: House, picture: Picture, operations: int) -> None:
 
 
 def check_sizes(house: House, picture: Picture) -> None:
-    """3: sizes of each instrument sum to zero, quotes to the pool's, longs to open interest."""
+    """3: sizes of each instrument sum to zero, quotes to the pool's, longs to open interest.
+
+    Of a market that was fixed, who was closed out has left the opposite of his cash to the pool.
+    """
     positions = [p for held in picture.portfolios.values() for p in held.positions]
+    owed = 0
     for u in house.marketed:
         sizes = [p.size for p in positions if p.underlying == u]
-        require(3, sum(sizes) == 0, f"sizes of {u} sum to {sum(sizes)}")
+        basis = house.ledger.basis(model.perpetual(u))
+        if basis is not None:
+            owed += sum(sizes) * basis
+        else:
+            require(3, sum(sizes) == 0, f"sizes of {u} sum to {sum(sizes)}")
         longs = sum(size for size in sizes if size > 0)
         require(3, longs == picture.open_interest[u], f"open interest of {u}")
         require(3, all(size != 0 for size in sizes), f"an empty position of {u}")
     quotes = sum(p.quote for p in positions)
-    require(3, quotes == picture.pool.netQuote, f"quotes {quotes} != {picture.pool.netQuote}")
+    rounded = picture.pool.netQuote - quotes - owed // WAD
+    most = len(house.marketed) * len(picture.portfolios) if picture.wound[3] else 0
+    require(3, 0 <= rounded <= most, f"quotes {quotes} != {picture.pool.netQuote}")
 
 
 def check_margins(picture: Picture) -> None:
@@ -153,7 +178,26 @@ def check_twin(house: House, picture: Picture) -> None:
         flagged = mine_now.is_flagged
         now = model.phi(mine_now.elapsed_at(picture.context)) if flagged else 0
         require(11, depth == now, f"depth {depth}, twin {now}")
+        provision = ledger.provision(account)
+        require(11, picture.provisions[account] == provision, f"provision, twin {provision}")
     require(11, pool_numbers(picture.pool) == twin_numbers(ledger.pool), "pool")
+    require(11, picture.wound == ledger.wind_down, f"{picture.wound}, twin {ledger.wind_down}")
+    for asset, outflow in picture.outflows.items():
+        counted = twin_outflow(house, asset)
+        require(11, outflow == counted, f"outflow of {asset} {outflow}, twin {counted}")
+
+
+def twin_outflow(house: House, asset: int) -> tuple[int, int, int]:
+    ledger, now = house.ledger, house.now
+    if asset == CASH:
+        cash = ledger.cash_outflow.rolled(now)
+        return _limit(cash.limit), cash.used, ledger.cash_outflow.window_start
+    custody = ledger.custody(asset).rolled(now)
+    return _limit(custody.limit), custody.outflow, ledger.custody(asset).window_start
+
+
+def _limit(limit: int | None) -> int:
+    return 2**256 - 1 if limit is None else limit
 
 
 def pool_numbers(pool: Any) -> tuple[int, ...]:
@@ -324,11 +368,52 @@ def _supplied_at(index: int, picture: Picture) -> int:
     return model.ceil_div(picture.pool.supplied * index, picture.pool.supplyIndex)
 
 
-def check_indices(before: Picture, after: Picture) -> None:
-    """12: the supply index never rises, and the borrow index stands still in this release."""
-    require(12, after.pool.supplyIndex <= before.pool.supplyIndex, "the supply index rose")
-    require(12, after.pool.supplyIndex >= RAY // 1000, "the supply index fell below its floor")
-    require(12, after.pool.borrowIndex == RAY, "the borrow index moved")
+def check_indices(before: Picture, after: Picture, *, lost: bool) -> None:
+    """12: indices rise with time only, suppliers' never more than borrowers', and only a loss that
+    suppliers bear lets theirs fall, to its floor."""
+    (supply, borrow), (supply_after, borrow_after) = (
+        (one.pool.supplyIndex, one.pool.borrowIndex) for one in (before, after)
+    )
+    require(12, supply_after >= RAY // 1000, "the supply index fell below its floor")
+    require(12, borrow_after >= borrow, "the borrow index fell")
+    require(12, lost or supply_after >= supply, "the supply index fell without a loss")
+    # Both pictures round once from the last booking.
+    due = (borrow_after + 1) * (supply + 1)
+    require(12, supply_after * borrow <= due, "suppliers earned more than borrowers pay")
+    if before.context.now == after.context.now:
+        require(12, borrow_after == borrow, "the borrow index moved with no time")
+        require(12, supply_after <= supply, "the supply index rose with no time")
+
+
+def check_provisions(house: House, picture: Picture) -> None:
+    """14: the provision is the sum of its parts, which only accounts in auction have."""
+    parts = sum(picture.provisions.values())
+    require(14, parts == picture.provided, f"parts {parts} of {picture.provided}")
+    for account, provision in picture.provisions.items():
+        flagged = house.ledger.auction(account).is_flagged
+        require(14, provision == 0 or flagged, f"a provision for {account:#x} out of auction")
+
+
+def check_outflow(before: Picture, after: Picture, asset: int, house: House) -> None:
+    """15: what leaves is counted, and stays within the limit: small amounts get a quarter more."""
+    limit, used, start = after.outflows[asset]
+    left = before.vault[asset] - after.vault[asset]
+    if limit == 2**256 - 1 or left <= 0:
+        return
+    if asset == CASH:
+        left = model.ceil_div(left * house.ledger.cash_scale, MICRO)
+        counted = before.outflows[asset][1] if before.outflows[asset][2] == start else 0
+        require(15, used == counted + left, f"{left} left after {counted}, {used} counted")
+    small = left * 1_000 <= limit and 4 * used <= 5 * limit
+    require(15, used <= limit or small, f"{used} of {asset} left within an hour of {limit}")
+
+
+def check_closed_to_risk(before: Picture, after: Picture) -> None:
+    """17: while risk is halted or the house is shut, open interest never grows."""
+    if not before.is_closed_to_risk:
+        return
+    for u, size in after.open_interest.items():
+        require(17, size <= before.open_interest[u], f"open interest of {u} grew")
 
 
 @contextmanager

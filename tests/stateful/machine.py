@@ -20,11 +20,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plimsoll.reports import FRESH
 from plimsoll.risk import model
-from plimsoll.risk.ledger import CASH, Account, Order, Pause, Refused, owner_of
+from plimsoll.risk.ledger import (
+    CASH,
+    WINDING_DELAY,
+    Account,
+    Delegation,
+    Grant,
+    Order,
+    Pause,
+    Refused,
+    owner_of,
+)
+from plimsoll.risk.ledger.custody import room
 from plimsoll.risk.model import BPS, WAD, Portfolio
-from plimsoll.risk.params import Kind
+from plimsoll.risk.params import Kind, LendingParams
 from tests.evm import Evm
-from tests.house import ALT, BTC, DOLLAR, ETH, NEVER, PEG, UNDERLYINGS, House
+from tests.house import ALT, BTC, DOLLAR, ETH, LENDING, NEVER, PEG, UNDERLYINGS, House
 from tests.stateful import invariants
 from tests.stateful.invariants import Picture, named, take_picture
 
@@ -32,12 +43,28 @@ HOUR = 3_600
 MARKETS = (ETH, BTC, ALT)
 YIELD = 5
 FIRST_PRICES = {u: one.price for u, one in UNDERLYINGS.items()}
-PEOPLE = (("alice", 0), ("alice", 1), ("bob", 0), ("carol", 0), ("dealer", 0), ("liquidator", 0))
+PEOPLE = (
+    ("alice", 0),
+    ("alice", 1),
+    ("bob", 0),
+    ("carol", 0),
+    ("dealer", 0),
+    ("liquidator", 0),
+    ("backstop", 0),
+)
+TRADERS = 6
+DELEGATE = "delegate"
 LOWEST_PRICE, HIGHEST_PRICE = 10**12, 10**26
 
-who = st.integers(0, len(PEOPLE) - 1)
+who = st.integers(0, TRADERS - 1)
 markets = st.sampled_from(MARKETS)
-waits = st.sampled_from([1, 12, 60, 300, HOUR, 4_200, 24 * HOUR])
+waits = st.sampled_from([1, 12, 60, 300, HOUR, 4_200, 24 * HOUR, 60 * 24 * HOUR])
+
+
+NO_LIMIT = 2**256 - 1
+SHARED = "loss: from suppliers"
+MILD = LendingParams(kink=50, rate_at_kink=10, rate_at_full=100, reserve_share=0)
+STEEP = LendingParams(kink=1, rate_at_kink=500, rate_at_full=8_191, reserve_share=50)
 
 
 def aged_house(evm: Evm | None = None) -> House:
@@ -46,7 +73,7 @@ def aged_house(evm: Evm | None = None) -> House:
     house = House(evm=evm)
     accounts = [house.account(name, sub) for name, sub in PEOPLE]
     borrower, dealer, liquidator = accounts[0], accounts[4], accounts[5]
-    for name in ("stranger", "benefactor", "relayer"):
+    for name in ("stranger", "benefactor", "relayer", DELEGATE):
         house.owner(name)
     house.deposit(dealer, CASH, 1_000_000 * DOLLAR)
     house.deposit(liquidator, CASH, 100_000 * DOLLAR)
@@ -61,6 +88,7 @@ def aged_house(evm: Evm | None = None) -> House:
             house.flag(borrower)
     result = house.bid(borrower, liquidator)
     assert result.loss.from_suppliers > 0
+    house.resume()
     for u, rate in ((ETH, 2 * WAD // 7), (BTC, -WAD)):
         _observe_hourly(house, 8)
         house.set_funding(u, rate)
@@ -94,6 +122,13 @@ shares = st.sampled_from([1, 1_000, 3_333, 5_000, 9_999, 10_000])
 packages = st.dictionaries(markets, st.sampled_from([WAD, -WAD, WAD // 3]), min_size=1)
 clocks = st.sampled_from([1, 1, 30, 30, 300, 900, 4_300])
 fractions = st.sampled_from([WAD // 3, WAD, WAD])
+delegations = st.builds(
+    Delegation,
+    may_bid=st.booleans(),
+    reduce_only=st.sampled_from([False, False, True]),
+    max_leverage=st.sampled_from([0, 0, 20, 300]),
+    markets=st.sampled_from([0, 0, 1 << ETH, 1 << ETH | 1 << BTC]),
+)
 gaps = st.sampled_from([0, 0, 0, 1_500, 6_000])
 
 
@@ -108,11 +143,12 @@ class HouseMachine(RuleBasedStateMachine):
         super().__init__()
         self.go_back()
         self.accounts = [self.house.account(name, sub) for name, sub in PEOPLE]
-        self.dealer, self.liquidator = self.accounts[4], self.accounts[5]
+        self.dealer, self.liquidator, self.backstop = self.accounts[4:7]
         self.prices = dict(FIRST_PRICES)
         self.orders: list[Order] = []
         # The past of the house counts.
-        self.operations, self.broken_for = 20, 0
+        self.operations, self.broken_for, self.halted_for = 20, 0, 0
+        self.grants: list[tuple[Grant, bytes]] = []
         self.picture: Picture = take_picture(self.house, self.accounts)
 
     # Watching
@@ -131,6 +167,7 @@ class HouseMachine(RuleBasedStateMachine):
         `alone` says that only accounts of one owner were changed, `exempt` is taken by force.
         """
         before, refused = self.picture, False
+        shared = self.house.outcomes[SHARED]
         self.operations += 1
         owned = self._wealth(involved[0], before) if alone else 0
         try:
@@ -140,12 +177,13 @@ class HouseMachine(RuleBasedStateMachine):
         after = self.picture = take_picture(self.house, self.accounts)
         with named(action):
             self._judge_moment(after)
-            invariants.check_indices(before, after)
+            lost = self.house.outcomes[SHARED] != shared
+            invariants.check_indices(before, after, lost=lost)
+            invariants.check_closed_to_risk(before, after)
             if refused:
                 invariants.require(13, before == after, "a refused action changed something")
                 return
-            loss = before.pool.supplyIndex != after.pool.supplyIndex or losing
-            if not before.is_still(after) or loss:
+            if not before.is_still(after) or lost or losing:
                 return
             forced = {exempt} if exempt is not None else set()
             invariants.check_margin_rule(before, after, forced)
@@ -164,13 +202,15 @@ class HouseMachine(RuleBasedStateMachine):
         invariants.check_cash(house, picture, self.operations)
         invariants.check_sizes(house, picture)
         invariants.check_margins(picture)
+        invariants.check_provisions(house, picture)
         invariants.check_twin(house, picture)
 
     def moved(self) -> None:
         """After prices, parameters or time: everything is looked at anew."""
-        self.picture = take_picture(self.house, self.accounts)
+        before, self.picture = self.picture, take_picture(self.house, self.accounts)
         with named("time and prices"):
             self._judge_moment(self.picture)
+            invariants.check_indices(before, self.picture, lost=False)
 
     # Beginning
 
@@ -178,9 +218,12 @@ class HouseMachine(RuleBasedStateMachine):
         reserves=st.sampled_from([4_000, 300_000, 5_000_000]),
         lent=st.sampled_from([20_000, 1_000_000]),
         collateral=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), max_size=4),
+        limit=st.sampled_from([None, 30_000, 300_000]),
     )
-    def begin(self, reserves: int, lent: int, collateral: list[tuple[int, int]]) -> None:
-        """Reserves bound the open interest, what is lent bounds who can borrow."""
+    def begin(
+        self, reserves: int, lent: int, collateral: list[tuple[int, int]], limit: int | None
+    ) -> None:
+        """Reserves bound the open interest, what is lent bounds who can borrow; somebody does."""
         self.house.add_reserves(reserves * DOLLAR)
         for account, dollars in ((self.dealer, lent), (self.liquidator, 500_000)):
             self.house.deposit(account, CASH, dollars * DOLLAR)
@@ -188,8 +231,13 @@ class HouseMachine(RuleBasedStateMachine):
             self.house.deposit(self.accounts[index], asset, self._units(asset, 10_000))
         for index, asset in collateral:
             self.house.deposit(self.accounts[index], asset, self._units(asset, 30_000))
-        self.operations += 12
+        if limit is not None:
+            self._limit(CASH, limit)
+            self._limit(1, limit // 2_000)
+        self.operations += 15
         self.moved()
+        with self.acting("loan", self.accounts[2]):
+            self.house.withdraw(self.accounts[2], CASH, 4_000 * DOLLAR)
 
     def _units(self, asset: int, dollars: int) -> int:
         """Token units worth about so many dollars now, at least one."""
@@ -197,6 +245,10 @@ class HouseMachine(RuleBasedStateMachine):
             return dollars * DOLLAR
         one = self.house.assets[asset]
         return max(1, dollars * WAD * 10**one.decimals // self.prices[one.underlying])
+
+    def _limit(self, asset: int, limit: int) -> None:
+        self.house.set_limit(asset, limit)
+        self.house.refresh(asset)
 
     # Money
 
@@ -229,8 +281,31 @@ class HouseMachine(RuleBasedStateMachine):
         units = self._leaving(account, asset, amount, share)
         tries = (units + 1, units) if amount == Amount.MOST and units else (units,)
         for one in tries:
+            before = self.picture
             with self.acting("withdrawal", account, alone=True):
                 self.house.withdraw(account, asset, one)
+            with named("withdrawal"):
+                invariants.check_outflow(before, self.picture, asset, self.house)
+
+    @rule(
+        index=who,
+        asset=st.sampled_from([CASH, CASH, 1]),
+        size=st.sampled_from(["room", "beyond", "small", "small"]),
+    )
+    def withdraw_to_the_limit(self, index: int, asset: int, size: str) -> None:
+        """What may still leave within the hour, a unit more, or the small amounts beyond."""
+        outflow = invariants.twin_outflow(self.house, asset)
+        limit, used = outflow[0], outflow[1]
+        if limit == NO_LIMIT:
+            self._limit(asset, (40_000, 20)[asset])
+            self.moved()
+            return
+        units = limit // 1_000 if size == "small" else room(used, limit) + (size == "beyond")
+        before, account = self.picture, self.accounts[index]
+        with self.acting("withdrawal", account, alone=True):
+            self.house.withdraw(account, asset, units)
+        with named("withdrawal"):
+            invariants.check_outflow(before, self.picture, asset, self.house)
 
     def _held(self, account: Account, which: int) -> int:
         """Cash or something the account holds; sometimes something it does not."""
@@ -273,7 +348,10 @@ class HouseMachine(RuleBasedStateMachine):
         free = margin.initial_equity - margin.initial_margin
         if not portfolio.positions:
             free = max(free, portfolio.cash)
-        return max(0, free) // self.house.ledger.cash_scale
+        ledger = self.house.ledger
+        supplied = ledger.pool.supplied_down
+        kept = supplied - ledger.pool.expected_loss(ledger.provisions)
+        return max(0, free) * kept // max(1, supplied) // ledger.cash_scale
 
     # Trading
 
@@ -371,7 +449,7 @@ class HouseMachine(RuleBasedStateMachine):
         order = self.orders[share % len(self.orders)]
         if step == "fill":
             with self._trading(order.account, account):
-                self.house.take(order, account, order.quantity * share // BPS)
+                self.house.take(order, account, abs(order.quantity) * share // BPS)
             return
         with self.acting(step, order.account):
             if step == "cancel":
@@ -438,6 +516,115 @@ class HouseMachine(RuleBasedStateMachine):
                 with self.acting("settlement"):
                     self.house.settle(account, u)
         self._withdraw(self.accounts[index], CASH, Amount.MOST, 0)
+
+    @rule(
+        steps=st.lists(st.sampled_from(["draw", "return", "pay"]), min_size=1, max_size=3),
+        share=st.sampled_from([1_000, 1_000, 10_000, 10_001]),
+        usurped=st.booleans(),
+    )
+    def move_reserves(self, steps: list[str], share: int, usurped: bool) -> None:
+        """The backstop funds an account of its own, sends back what it has, and pays out; others
+        cannot."""
+        house, account = self.house, self.backstop
+        if usurped:
+            with self.acting("usurping"):
+                house.draw_reserves(self.accounts[3], WAD, "carol")
+        for step in steps:
+            reserves = house.ledger.pool.reserves * share // BPS
+            cash = max(0, self.picture.portfolios[account].cash)
+            with self.acting(f"{step} reserves", account):
+                if step == "draw" or (step == "return" and cash == 0):
+                    house.draw_reserves(account, reserves)
+                elif step == "return":
+                    house.return_reserves(account, cash * share // BPS)
+                else:
+                    house.pay_reserves("benefactor", reserves // (4 * house.ledger.cash_scale))
+
+    # Delegates
+
+    @rule(
+        index=who,
+        terms=delegations,
+        life=st.sampled_from([0, 60, 24 * HOUR, NEVER]),
+        signed=st.sampled_from(["no", "no", "now", "keep", "use"]),
+    )
+    def grant(self, index: int, terms: Delegation, life: int, signed: str) -> None:
+        """By call, or by a signature that is used now, later, or never."""
+        account, house = self.accounts[index], self.house
+        expiry = life if life in (0, NEVER) else house.now + life
+        terms = replace(terms, expiry=min(expiry, NEVER - 1))
+        if signed == "use" and self.grants:
+            with self.acting("signed grant", account):
+                house.use_grant(*self.grants.pop())
+            return
+        if signed in ("keep", "use"):
+            self.grants.append(house.sign_grant(account, DELEGATE, terms, house.now + HOUR))
+            return
+        with self.acting("grant", account):
+            if signed == "now":
+                self.grants.append(house.sign_grant(account, DELEGATE, terms))
+                house.use_grant(*self.grants[-1])
+            else:
+                house.grant(account, DELEGATE, terms)
+
+    @rule(
+        index=who,
+        u=markets,
+        load=st.sampled_from([500, 5_000]),
+        buys=st.booleans(),
+        take=st.booleans(),
+        again=st.booleans(),
+    )
+    def delegate_trades(
+        self, index: int, u: int, load: int, buys: bool, take: bool, again: bool
+    ) -> None:
+        """Whoever was granted something signs or takes, within it or beyond it."""
+        account, house = self._granted(index), self.house
+        quantity = self._size_of(account, {u: WAD}, load)
+        price, units = house.price(u).index, quantity if buys else -quantity
+        other = self.accounts[4] if account != self.dealer else self.liquidator
+        for _ in range(1 + again):
+            with self.acting("trade of a delegate", account, other):
+                if take:
+                    order = house.order(other, {u: WAD}, -units, price)
+                    house.take(order, account, quantity, DELEGATE)
+                else:
+                    signer = house.number_of(DELEGATE)
+                    order = house.order(account, {u: WAD}, units, price, signer=signer)
+                    self.orders.append(order)
+                    house.take(order, other, quantity // 2)
+
+    def _granted(self, index: int) -> Account:
+        """An account with a living grant, if there is one."""
+        ledger, number = self.house.ledger, self.house.number_of(DELEGATE)
+        alive = [a for a in self.accounts if ledger.delegation(a, number).is_alive(self.house.now)]
+        return alive[index % len(alive)] if alive else self.accounts[index]
+
+    @rule(
+        index=who,
+        what=st.sampled_from(["withdraw", "transfer", "grant", "return", "raise epoch"]),
+    )
+    def misuse(self, index: int, what: str) -> None:
+        """A delegate tries what no grant gives him."""
+        account, house, before = self._granted(index), self.house, self.picture
+        one = account ^ 1
+        deeds = {
+            "withdraw": house.withdrawing(account, CASH, 1, DELEGATE),
+            "transfer": house.transferring(account, one, CASH, 1, DELEGATE),
+            "grant": house.granting(account, DELEGATE, Delegation(NEVER - 1), DELEGATE),
+            "return": house.returning_reserves(account, 1, DELEGATE),
+        }
+        with self.acting("misuse"):
+            if what == "raise epoch":
+                house.raise_epoch(account, DELEGATE)
+            else:
+                house.do(deeds[what])
+        with named("misuse"):
+            invariants.require(
+                16,
+                before.portfolios == self.picture.portfolios,
+                "a delegate moved something without a trade",
+            )
 
     # Prices, time, governance
 
@@ -546,6 +733,60 @@ class HouseMachine(RuleBasedStateMachine):
         if self.broken_for == 0:
             self._mend()
 
+    @rule(
+        terms=st.sampled_from([LENDING, MILD, STEEP]),
+        asset=st.sampled_from([CASH, CASH, 1]),
+        limit=st.sampled_from([0, 10, 30_000, 10**9]),
+    )
+    def govern_cash(self, terms: LendingParams, asset: int, limit: int) -> None:
+        """Other terms of loans, or another limit, which count once somebody refreshes."""
+        if limit:
+            self._step_limit(asset, limit)
+        else:
+            self.house.set_lending(terms)
+        self._refresh()
+        self.moved()
+        self.refresh(asset)
+
+    def _step_limit(self, asset: int, limit: int) -> None:
+        """Governance lifts a limit at most to twice what it was, or from next to nothing."""
+        old = self.house.context().outflows.get(asset)
+        steps = limit if old is None else min(limit, max(2 * old, 2**20))
+        self.house.set_limit(asset, steps)
+
+    @rule(asset=st.integers(0, 5))
+    def refresh(self, asset: int) -> None:
+        with self.acting("refresh"):
+            self.house.refresh(asset)
+
+    @rule(
+        step=st.sampled_from(
+            ["submit resume", "revoke resume", "accept resume", "submit shutdown"]
+        ),
+    )
+    def wind(self, step: str) -> None:
+        with self.acting(step):
+            self.house.wind(step)
+        if step == "submit shutdown":
+            with self.acting("revoke shutdown"):
+                self.house.wind("revoke shutdown")
+
+    def _resume(self) -> None:
+        """After a loss that was shared, risk is added again: two days later."""
+        with self.acting("submit resume"):
+            self.house.wind("submit resume")
+        self._wait(WINDING_DELAY)
+        with self.acting("accept resume"):
+            self.house.wind("accept resume")
+
+    @precondition(lambda self: self.house.ledger.is_halted)
+    @invariant()
+    def resume_in_time(self) -> None:
+        self.halted_for += 1
+        if self.halted_for == 5:
+            self.halted_for = 0
+            self._resume()
+
     @rule(u=markets, premium=st.integers(-(10**17), 10**17), age=st.sampled_from([0, 7, 600, 601]))
     def report(self, u: int, premium: int, age: int) -> None:
         """What reporters saw, in time or too late, and newer than the last time or not."""
@@ -621,11 +862,20 @@ class HouseMachine(RuleBasedStateMachine):
 
     def _bid(self, account: Account, bidder: Account, fraction: int, limit: int = 9) -> None:
         before, results = self.picture, []
-        terms = {"max_price": 0} if limit == 0 else {}
-        if limit == 1:
-            terms["version"] = self.house.ledger.state(account).version ^ 1
+        version = self.house.ledger.state(account).version ^ 1 if limit == 1 else 0
+        max_price = 0 if limit == 0 else 2**255 - 1
+        sender = DELEGATE if limit == 2 else None
         with self.acting("bid", bidder, exempt=account):
-            results.append(self.house.bid(account, bidder, fraction, **terms))
+            results.append(
+                self.house.bid(
+                    account,
+                    bidder,
+                    fraction,
+                    max_price=max_price,
+                    version=version,
+                    sender=sender,
+                )
+            )
         for result in results:
             invariants.check_bid(before, self.picture, account, result, self.house)
 
@@ -652,7 +902,9 @@ class HouseMachine(RuleBasedStateMachine):
             index = fraction % 4
             self.ruin(index, {MARKETS[clock % 3]: WAD if own else -WAD}, 9_000, 12_000, True)
             account = self._worst() or self.accounts[index]
+        self._gap(account, gap // 2)
         self._auction(account, clock)
+        self._run()
         self._gap(account, gap)
         bidder = self.dealer if own and account != self.dealer else self.liquidator
         self._bid(account, bidder, fraction)
@@ -673,6 +925,7 @@ class HouseMachine(RuleBasedStateMachine):
         self._gap(account, gap)
         self._give_up(account)
         self._auction(account, 4_300)
+        self._run()
         self._bid(account, self.liquidator, fraction)
         self._write_off(account)
 
@@ -681,6 +934,16 @@ class HouseMachine(RuleBasedStateMachine):
         self._wait(12)
         self._flag(account)
         self._wait(clock)
+
+    def _run(self) -> None:
+        """Where a loss is to come, suppliers run: the first one, and the backstop's holders."""
+        if self.house.ledger.provisions == 0:
+            return
+        if self.operations % 2:
+            self.move_reserves(["draw"], 10_000, False)
+        self._withdraw(self.accounts[1], CASH, Amount.MOST, 0)
+        self._withdraw(self.liquidator, CASH, Amount.SOME, 100)
+        self.move_reserves(["pay"], 1_000, False)
 
     @rule(clock=clocks, fraction=fractions)
     def liquidate_all(self, clock: int, fraction: int) -> None:

@@ -35,6 +35,20 @@ SEEN = (
     "bid: payout",
     "loss: from reserves",
     "loss: from suppliers",
+    "withdraw: charged",
+    "withdraw: OutflowLimited",
+    "withdraw: NotAuthorised",
+    "refresh: done",
+    "(take|trade): RiskHalted",
+    "accept resume: done",
+    "submit shutdown: done",
+    "grant: done",
+    "signed grant: done",
+    "(take|trade|bid|raise epoch): (NotAuthorised|DelegateMarket|NotReducing|LeverageExceeded)",
+    "draw reserves: done",
+    "return reserves: done",
+    "pay reserves: done",
+    "pay reserves: (ProvisionOpen|RiskHalted)",
 )
 
 

@@ -84,11 +84,11 @@ def test_a_strangers_deposit_crowds_initial_margin_only(house: House, open_accou
     free = margin.initial_equity - margin.initial_margin
     open_account("lender", cash=100_000)
     house.withdraw(account, CASH, free // house.ledger.cash_scale)
-    before = house.margin(account)
-    assert before.is_free
+    assert house.margin(account).is_free
     house.warp(3_600)
     for u, one in house.underlyings.items():
         house.set_price(u, one.seen.last)
+    before = house.margin(account)
     open_account("crowd", cash=0, collateral={4: 3 * 10**7})
     after = house.margin(account)
     assert not after.is_free

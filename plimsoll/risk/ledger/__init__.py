@@ -42,13 +42,13 @@ from plimsoll.risk.ledger.base import (
 )
 from plimsoll.risk.ledger.custody import MAX_CUSTODY, CashOutflow, Custody
 from plimsoll.risk.ledger.delegates import Delegation, Grant
-from plimsoll.risk.ledger.gate import Check
+from plimsoll.risk.ledger.gate import CLOSING_TIME, Check
 from plimsoll.risk.ledger.liquidation import Liquidation
 from plimsoll.risk.ledger.money import Money
 from plimsoll.risk.ledger.orders import MAX_LEGS, Order
 from plimsoll.risk.ledger.pool import MIN_SUPPLY_INDEX, RAY, YEAR, Lending, Loss, Pool
 from plimsoll.risk.ledger.trading import Trading
-from plimsoll.risk.ledger.winding import CLOSING_TIME, WINDING_DELAY, Winding
+from plimsoll.risk.ledger.winding import WINDING_DELAY, Winding
 
 __all__ = [
     "CASH",

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 WINDOW = 3_600
 MAX_CUSTODY = 2**112 - 1
-# A limit of all ones, in units of the token, is none.
-MAX_UNIT_LIMIT = 2**96 - 1
 SMALL = 1_000
 
 

@@ -13,10 +13,13 @@ from plimsoll.risk.ledger.accounts import MAX_POSITION, MAX_PRINCIPAL, AccountSt
 from plimsoll.risk.ledger.auctions import Auction
 from plimsoll.risk.ledger.base import Account, Context, Pause, Refused, owner_of
 from plimsoll.risk.ledger.custody import CashOutflow, Custody
-from plimsoll.risk.ledger.delegates import Delegation
+from plimsoll.risk.ledger.delegates import HUNDREDTHS, Delegation
 from plimsoll.risk.ledger.orders import Order
 from plimsoll.risk.ledger.pool import MICRO, Pool
 from plimsoll.risk.model import Margin, Portfolio, Position
+
+# A shutdown leaves a week to close positions by trading.
+CLOSING_TIME = 7 * 24 * 3_600
 
 
 class Check(IntFlag):
@@ -233,6 +236,26 @@ class Gate:
         return grant
 
     @staticmethod
+    def _require_market(grant: Delegation | None, instrument: int) -> None:
+        if grant is not None and not grant.covers(instrument):
+            raise Refused("DelegateMarket")
+
+    def _require_leverage(
+        self, account: Account, grant: Delegation | None, context: Context
+    ) -> None:
+        """What a delegate does leaves at most so much in positions, at once."""
+        if grant is None or grant.max_leverage == 0:
+            return
+        state = self.state(account)
+        marked = sum(
+            abs(held.size) * context.underlying(held.instrument).price.index
+            for held in state.positions
+        )
+        equity = self._margin_of(state, context).equity
+        if model.ceil_div(marked, model.WAD) * HUNDREDTHS > grant.max_leverage * equity:
+            raise Refused("LeverageExceeded")
+
+    @staticmethod
     def _require_owner(account: Account, who: int) -> None:
         if who not in (0, owner_of(account)):
             raise Refused("NotAuthorised")
@@ -243,6 +266,16 @@ class Gate:
             raise Refused("Paused")
         if amount == 0:
             raise Refused("ZeroAmount")
+
+    def _is_closing(self, now: int) -> bool:
+        return self.shut_at > 0 and now >= self.shut_at + CLOSING_TIME
+
+    def _leave(self, account: Account, now: int) -> None:
+        """Whoever lets something leave must leave initial margin behind, at certain prices."""
+        if self._is_closing(now) and self.state(account).positions:
+            raise Refused("PositionsOpen")
+        self._touch(account, Check.STRICT | Check.CERTAIN)
+        self._bump(account)
 
     # Small changes: of the pool, each books the interest first
 

@@ -13,16 +13,17 @@ from plimsoll.risk.ledger.auctions import (
     BidTerms,
 )
 from plimsoll.risk.ledger.base import Account, Context, Factors, Pause, Refused
+from plimsoll.risk.ledger.delegates import Delegation
 from plimsoll.risk.ledger.gate import Check, Gate
 from plimsoll.risk.ledger.pool import MICRO, Loss
 from plimsoll.risk.model import BPS, WAD, Margin, Position, ceil_div
 
-MAX_PROVISION = 2**64 - 1
+MAX_PROVISIONS = 2**64 - 1
 
 
 def expected_loss(margin: Margin) -> int:
     """What an account would cost at these prices, millionths of a dollar."""
-    return min(MAX_PROVISION, ceil_div(max(0, -margin.maintenance_equity), MICRO))
+    return ceil_div(max(0, -margin.maintenance_equity), MICRO)
 
 
 class Liquidation(Gate):
@@ -97,10 +98,8 @@ class Liquidation(Gate):
         """Takes a slice of an unhealthy account for the auction's price."""
         with self.scope(context):
             self._require_liquidation(context)
+            grant = self._require_bidder(wanted, context)
             self._require_good(wanted, context)
-            grant = self._grant_of(wanted.bidder, wanted.sender, context.now)
-            if grant is not None and not grant.may_bid:
-                raise Refused("NotAuthorised")
             depth = self._biddable_depth(wanted.account, context)
             self._resolve(wanted.account)
             result = self.margin(wanted.account, context)
@@ -121,6 +120,7 @@ class Liquidation(Gate):
                 left = ceil_div(expected_loss(result) * (WAD - fraction), WAD)
                 self._provide(wanted.account, left)
             self._touch(wanted.bidder, Check.STRICT)
+            self._require_leverage(wanted.bidder, grant, context)
             return BidResult(fraction, price, payout, depth, loss, result)
 
     @staticmethod
@@ -133,6 +133,15 @@ class Liquidation(Gate):
         if not record.is_flagged:
             raise Refused("NotInAuction")
         return record
+
+    def _require_bidder(self, wanted: BidTerms, context: Context) -> Delegation | None:
+        """A delegate bids where he may, whatever he may trade otherwise."""
+        grant = self._grant_of(wanted.bidder, wanted.sender, context.now)
+        if grant is not None and not grant.may_bid:
+            raise Refused("NotAuthorised")
+        for position in self.state(wanted.account).positions:
+            self._require_market(grant, position.instrument)
+        return grant
 
     def _require_good(self, wanted: BidTerms, context: Context) -> None:
         if context.now > wanted.deadline:
@@ -173,11 +182,15 @@ class Liquidation(Gate):
 
     def _note_again(self, account: Account, micros: int) -> None:
         """A look at an auction that goes on notes what has become of the loss, and else nothing."""
-        if micros == self._books.provisions.get(account, 0):
-            raise Refused("AuctionAlreadyRunning")
+        before = self._books.provisions.get(account, 0)
         self._provide(account, micros)
+        if before == self._books.provisions.get(account, 0):
+            raise Refused("AuctionAlreadyRunning")
 
     def _provide(self, account: Account, micros: int) -> None:
+        """The sum of all fits 64 bits."""
+        others = sum(self._books.provisions.values()) - self._books.provisions.get(account, 0)
+        micros = min(micros, MAX_PROVISIONS - others)
         if micros:
             self._books.provisions[account] = micros
         else:

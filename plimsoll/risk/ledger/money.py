@@ -15,8 +15,8 @@ from plimsoll.risk.ledger.base import (
     Refused,
     owner_of,
 )
-from plimsoll.risk.ledger.custody import MAX_CUSTODY, MAX_UNIT_LIMIT, Custody
-from plimsoll.risk.ledger.gate import Check, Gate
+from plimsoll.risk.ledger.custody import MAX_CUSTODY, Custody
+from plimsoll.risk.ledger.gate import Gate
 from plimsoll.risk.ledger.pool import MICRO
 from plimsoll.risk.model import ceil_div
 
@@ -49,34 +49,40 @@ class Money(Gate):
             self._books.custody[asset] = custody
             self._require_admitted(context.caps[asset], custody, held + amount)
 
-    def withdraw(self, account: Account, asset: int, amount: int, context: Context) -> int:
+    def withdraw(
+        self, account: Account, asset: int, amount: int, context: Context, *, sender: int = 0
+    ) -> int:
         """Pays out to anybody the owner names; ends in the initial-margin check.
 
         Returns what it is charged for the losses to come, dollars with 18 decimals.
         """
         with self.scope(context):
+            self._require_owner(account, sender)
             self._require_may_leave(asset, amount, context)
-            self._touch(account, Check.STRICT | Check.CERTAIN)
-            self._bump(account)
+            charge = 0
             if asset == CASH:
-                return self._pay_out(account, amount * self.cash_scale, context)
-            self._take_collateral(account, asset, amount)
-            custody = self.custody(asset).changed(-amount, context.now)
-            if not custody.lets_go(amount):
-                raise Refused("OutflowLimited")
-            self._books.custody[asset] = custody
-            return 0
+                charge = self._pay_out(account, amount * self.cash_scale, context)
+            else:
+                self._let_go(account, asset, amount, context.now)
+            self._leave(account, context.now)
+            return charge
 
     def transfer(
-        self, source: Account, target: Account, asset: int, amount: int, context: Context
+        self,
+        source: Account,
+        target: Account,
+        asset: int,
+        amount: int,
+        context: Context,
+        *,
+        sender: int = 0,
     ) -> None:
         """Moves an asset between two accounts of one owner; cash in 18 decimals."""
         with self.scope(context):
+            self._require_owner(source, sender)
             if owner_of(source) != owner_of(target) or source == target:
                 raise Refused("NotYourSubAccount")
             self._require_may_leave(asset, amount, context)
-            self._touch(source, Check.STRICT | Check.CERTAIN)
-            self._bump(source)
             if asset == CASH:
                 self._move_cash(source, -amount, context.now)
                 self._move_cash(target, amount, context.now)
@@ -84,6 +90,7 @@ class Money(Gate):
                 self._take_collateral(source, asset, amount)
                 held = self.state(target).amount(asset)
                 self._set_amount(target, asset, held + amount)
+            self._leave(source, context.now)
 
     @staticmethod
     def _require_admitted(caps: Caps, custody: Custody, holding: int) -> None:
@@ -120,6 +127,13 @@ class Money(Gate):
             raise Refused("OutflowLimited")
         self._books.cash_outflow = outflow
 
+    def _let_go(self, account: Account, asset: int, amount: int, now: int) -> None:
+        self._take_collateral(account, asset, amount)
+        custody = self.custody(asset).changed(-amount, now)
+        if not custody.lets_go(amount):
+            raise Refused("OutflowLimited")
+        self._books.custody[asset] = custody
+
     def _take_collateral(self, account: Account, asset: int, amount: int) -> None:
         held = self.state(account).amount(asset)
         if amount > held:
@@ -153,13 +167,15 @@ class Money(Gate):
             self._take_reserves(amount, context)
             self._move_cash(account, amount, context.now)
 
-    def return_reserves(self, account: Account, amount: int, context: Context) -> None:
+    def return_reserves(
+        self, account: Account, amount: int, context: Context, *, sender: int = 0
+    ) -> None:
         """Cash of an account becomes reserves; ends in the initial-margin check; 18 decimals."""
         with self.scope(context):
+            self._require_owner(account, sender)
             if amount == 0:
                 raise Refused("ZeroAmount")
-            self._touch(account, Check.STRICT | Check.CERTAIN)
-            self._bump(account)
+            self._leave(account, context.now)
             self._move_cash(account, -amount, context.now)
             self._add_capital(amount, context.now)
 
@@ -174,8 +190,8 @@ class Money(Gate):
             if self.provisions:
                 raise Refused("ProvisionOpen")
             dollars = amount * self.cash_scale
-            self._require_cash_free(dollars, context)
             self._take_reserves(dollars, context)
+            self._require_cash_free(dollars, context)
             self._books.vault_cash -= dollars
 
     def _require_backstop(self, sender: int) -> None:
@@ -203,7 +219,6 @@ class Money(Gate):
                 units = None
                 if limit is not None:
                     units = limit * 10 ** context.caps[asset].decimals
-                units = None if units is None or units >= MAX_UNIT_LIMIT else units
                 self._books.custody[asset] = replace(self.custody(asset), limit=units)
                 return
             self._books.pool = replace(self._accrue(context.now), lending=context.lending)

@@ -16,7 +16,6 @@ from plimsoll.risk.ledger.base import (
     owner_of,
     toward_zero,
 )
-from plimsoll.risk.ledger.delegates import HUNDREDTHS
 from plimsoll.risk.ledger.gate import Gate
 from plimsoll.risk.ledger.orders import MAX_LEGS, Order, Side
 from plimsoll.risk.model import WAD, Position, ceil_div
@@ -43,7 +42,7 @@ class Trading(Gate):
     ) -> int:
         """Takes a signed order with an account of the sender's, or one granted to him."""
         with self.scope(context):
-            taking = Side(account, False, self._grant_of(account, sender, context.now))
+            taking = self._bound(account, sender, maker, context)
             making = self._signed(maker, context)
             self._require_counterparty(maker, account)
             filled = min(quantity, self._left(maker))
@@ -66,8 +65,7 @@ class Trading(Gate):
         """Turns a position's variation into cash at the mark, rounded down."""
         with self.scope(context):
             self._require_untouched(account)
-            if self.basis(instrument) is not None:
-                raise Refused("Shut")
+            self._require_not_fixed(instrument)
             state = context.underlying(instrument)
             if not state.price.ok:
                 raise Refused("PriceNotOk")
@@ -83,23 +81,23 @@ class Trading(Gate):
             self._move_cash(account, amount, context.now)
             return amount
 
-    def _require_leverage(self, side: Side, context: Context) -> None:
-        grant = side.grant
-        if grant is None or grant.max_leverage == 0 or not side.adds_risk:
-            return
-        marked = sum(
-            abs(held.size) * context.underlying(held.instrument).price.index
-            for held in self.state(side.account).positions
-        )
-        equity = self.margin(side.account, context).equity
-        if ceil_div(marked, WAD) * HUNDREDTHS > grant.max_leverage * equity:
-            raise Refused("LeverageExceeded")
+    def _require_not_fixed(self, instrument: int) -> None:
+        if self.basis(instrument) is not None:
+            raise Refused("MarketEnded")
 
     def _signed(self, order: Order, context: Context) -> Side:
         """The side of an order that is well-formed, alive and signed by who may."""
         self._require_alive(order, context)
-        grant = self._grant_of(order.account, order.signer, context.now)
-        return Side(order.account, order.reduce_only, grant)
+        side = self._bound(order.account, order.signer, order, context)
+        side.reduce_only |= order.reduce_only
+        return side
+
+    def _bound(self, account: Account, who: int, order: Order, context: Context) -> Side:
+        """A side of an order that its owner trades, or a delegate within his markets."""
+        grant = self._grant_of(account, who, context.now)
+        for instrument, _ in order.legs:
+            self._require_market(grant, instrument)
+        return Side(account, grant is not None and grant.reduce_only, grant)
 
     def _require_alive(self, order: Order, context: Context) -> None:
         if context.now > order.expiry:
@@ -154,15 +152,15 @@ class Trading(Gate):
             self._add_capital(side.fee, context.now)
             self._touch(side.account)
         for side in (making, taking):
-            self._require_leverage(side, context)
+            if side.adds_risk:
+                self._require_leverage(side.account, side.grant, context)
 
     def _fill_leg(
         self, maker: Side, taker: Side, instrument: int, change: int, context: Context
     ) -> int:
         """Books one leg; returns its value at the mark, 36 decimals."""
+        self._require_not_fixed(instrument)
         state, terms = context.underlying(instrument), context.market(instrument)
-        if self.basis(instrument) is not None:
-            raise Refused("Shut")
         mark = state.price.index
         if change == 0:
             raise Refused("ZeroAmount")
@@ -182,13 +180,10 @@ class Trading(Gate):
 
     def _move_leg(self, side: Side, instrument: int, change: int, quote: int) -> bool:
         """Changes one side; returns whether it came closer to zero without crossing it."""
-        if side.grant is not None and not side.grant.covers(instrument):
-            raise Refused("DelegateMarket")
         held = self.state(side.account).position(instrument).size
         side.freed += self._add_position(side.account, instrument, change, quote, MAX_POSITIONS)
         reduced = (held > 0) != (change > 0) and abs(change) <= abs(held)
-        must_reduce = side.reduce_only or (side.grant is not None and side.grant.reduce_only)
-        if must_reduce and not reduced:
+        if side.reduce_only and not reduced:
             raise Refused("NotReducing")
         side.adds_risk |= not reduced
         return reduced
@@ -196,10 +191,10 @@ class Trading(Gate):
     def _require_open_for_risk(self, ok: bool, terms: MarketTerms, context: Context) -> None:
         if Pause.RISK in context.paused:
             raise Refused("Paused")
-        if self.is_halted:
-            raise Refused("RiskHalted")
         if self.shut_at:
             raise Refused("Shut")
+        if self.is_halted:
+            raise Refused("RiskHalted")
         if terms.closed:
             raise Refused("MarketClosed")
         if not ok:

@@ -8,8 +8,6 @@ from plimsoll.risk.ledger.gate import Gate
 from plimsoll.risk.model import WAD, PriceStatus
 
 WINDING_DELAY = 2 * 24 * 3_600
-# A shutdown leaves a week to close positions by trading.
-CLOSING_TIME = 7 * 24 * 3_600
 
 
 class Winding(Gate):
@@ -20,13 +18,13 @@ class Winding(Gate):
             raise Refused("NotHalted")
         self._books.resume_ready_at = now + WINDING_DELAY
 
-    def revoke_resume(self) -> None:
+    def revoke_resume(self, now: int) -> None:
         self._books.resume_ready_at = 0
 
     def accept_resume(self, now: int) -> None:
         ready_at = self._books.resume_ready_at
         if not ready_at or now < ready_at:
-            raise Refused("NotReady")
+            raise Refused("ResumeNotReady")
         self._books.is_halted, self._books.resume_ready_at = False, 0
 
     def submit_shutdown(self, now: int) -> None:
@@ -34,13 +32,13 @@ class Winding(Gate):
             raise Refused("Shut")
         self._books.shut_ready_at = now + WINDING_DELAY
 
-    def revoke_shutdown(self) -> None:
+    def revoke_shutdown(self, now: int) -> None:
         self._books.shut_ready_at = 0
 
     def accept_shutdown(self, now: int) -> None:
         ready_at = self._books.shut_ready_at
         if not ready_at or now < ready_at:
-            raise Refused("NotReady")
+            raise Refused("ShutdownNotReady")
         self._books.shut_at, self._books.shut_ready_at = now, 0
 
     def close_out(self, account: Account, instrument: int, context: Context) -> int:
@@ -48,20 +46,21 @@ class Winding(Gate):
         with self.scope(context):
             self._require_closing(context)
             self._require_untouched(account)
-            basis = self._fixed_basis(instrument, context)
             held = self.state(account).position(instrument)
             if held.size == 0:
                 return 0
+            basis = self._fixed_basis(instrument, context)
             amount = held.size * basis // WAD + held.quote
             self._add_position(account, instrument, -held.size, -held.quote, MAX_POSITIONS)
             self._move_quote(-amount, context.now)
+            self._bump(account)
             self._move_cash(account, amount, context.now)
             return amount
 
     def _require_closing(self, context: Context) -> None:
         if not self.shut_at:
             raise Refused("NotShut")
-        if context.now < self.shut_at + CLOSING_TIME:
+        if not self._is_closing(context.now):
             raise Refused("TooEarlyToClose")
 
     def _fixed_basis(self, instrument: int, context: Context) -> int:

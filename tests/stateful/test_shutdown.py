@@ -1,0 +1,111 @@
+"""The same machine in a house that was shut and whose seven days are over: positions become cash at
+one price, auctions go on, and everybody who has none leaves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from re import fullmatch
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from plimsoll.risk import model
+from plimsoll.risk.ledger import CLOSING_TIME, WINDING_DELAY
+from plimsoll.risk.model import WAD
+from tests.house import ALT, BTC, ETH, House
+from tests.stateful.invariants import named, require
+from tests.stateful.machine import (
+    FIRST_PRICES,
+    PEOPLE,
+    HouseMachine,
+    aged_house,
+    markets,
+    who,
+)
+
+STEPS = {"quick": 20, "ci": 25, "deep": 60}
+EXAMPLES = {"quick": 3, "ci": 15, "deep": 500}
+SEEN = (
+    "close out: done",
+    "settle: MarketEnded",
+    "(take|trade): (Shut|MarketEnded)",
+    "withdraw: done",
+    "withdraw: PositionsOpen",
+    "flag: done",
+    "bid: done",
+)
+
+
+def shut_house() -> House:
+    """People hold positions of every market in every direction when the seven days are over."""
+    house = aged_house()
+    accounts = [house.account(name, sub) for name, sub in PEOPLE]
+    house.add_reserves(10**7 * 10**6)
+    for index, (u, dollars) in enumerate(((ETH, 9_000), (BTC, -7_000), (ALT, 5_000))):
+        for one in (index, index + 1):
+            house.deposit(accounts[one], 0, 3_000 * 10**6)
+            house.open_position(accounts[one], u, dollars * WAD * WAD // FIRST_PRICES[u])
+    house.wind("submit shutdown")
+    house.warp(WINDING_DELAY)
+    house.wind("accept shutdown")
+    house.warp(CLOSING_TIME)
+    for u, price in FIRST_PRICES.items():
+        house.set_price(u, price)
+    house.observe(*FIRST_PRICES)
+    house.outcomes.clear()
+    return house
+
+
+class ClosingMachine(HouseMachine):
+    """Whoever likes closes out whom they like."""
+
+    @rule(index=who, u=markets)
+    def close_out(self, index: int, u: int) -> None:
+        account = self.accounts[index]
+        held = self.house.ledger.state(account).position(model.perpetual(u))
+        amounts: list[int] = []
+        with self.acting("closing out", account):
+            amounts.append(self.house.close_out(account, u))
+        basis = self.house.ledger.basis(model.perpetual(u))
+        with named("closing out"):
+            for amount in amounts:
+                due = held.size * (basis or 0) // WAD + held.quote
+                require(18, amount == due, f"closed out at {amount} of {due}")
+
+    @rule(u=markets, order=st.permutations(range(6)))
+    def close_market(self, u: int, order: list[int]) -> None:
+        """A whole market, in any order: what one gains another loses, to the unit."""
+        for index in order:
+            self.close_out(index, u)
+        dealer = self.house.account("dealer")
+        self.close_out(self.accounts.index(dealer), u)
+
+    @rule(order=st.permutations(range(6)))
+    def leave(self, order: list[int]) -> None:
+        """Everybody takes what the vault has for them."""
+        for index in order:
+            account = self.accounts[index]
+            cash = max(0, self.picture.portfolios[account].cash)
+            units = min(cash, self.house.ledger.vault_cash) // self.house.ledger.cash_scale
+            with self.acting("leaving", account, alone=True):
+                self.house.withdraw(account, 0, units)
+
+
+def test_a_house_that_was_shut_pays_everybody_out() -> None:
+    outcomes: Counter[str] = Counter()
+    house = shut_house()
+    machine = type(
+        "Machine",
+        (ClosingMachine,),
+        {"house": house, "outcomes": outcomes, "go_back": staticmethod(house.checkpoint())},
+    )
+    profile = settings.get_current_profile_name()
+    run_state_machine_as_test(
+        machine,
+        settings=settings(max_examples=EXAMPLES[profile], stateful_step_count=STEPS[profile]),
+    )
+    print("\n".join(f"{count:7} {name}" for name, count in sorted(outcomes.items())))
+    if profile != "quick":
+        missing = [name for name in SEEN if not any(fullmatch(name, o) for o in outcomes)]
+        assert not missing, f"never seen: {', '.join(missing)}"
