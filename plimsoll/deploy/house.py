@@ -36,6 +36,7 @@ from plimsoll.units import BPS, WAD
 
 SETTLEMENT = "settlement"
 DEPLOYER = "deployer"
+BACKSTOP = "BackstopVault"
 # Every contract in the order of deployment, with what its constructor is told, by name.
 WIRING: dict[str, dict[str, str]] = {
     "AccessManager": {"initialAdmin": DEPLOYER},
@@ -51,6 +52,7 @@ WIRING: dict[str, dict[str, str]] = {
         "liquidationModule": "LiquidationModule",
     },
     "Lens": {"house": "ClearingHouse"},
+    BACKSTOP: {"house": "ClearingHouse"},
 }
 CORE = tuple(WIRING)
 VAULT = "CollateralVault"
@@ -62,6 +64,7 @@ CREATED: dict[str, tuple[str, str]] = {
 }
 PARAMETER = "(uint256,uint256,uint256,uint256,uint256)"
 WIRE = "wire"
+BIND = "bind"
 # Setting one of these makes the engine read a source, which must be fresh.
 PYTH_READERS = (Kind.SOURCE, Kind.SECOND_SOURCE, Kind.PYTH_ID, Kind.SECOND_PYTH_ID)
 OBSERVE = "observe"
@@ -138,6 +141,7 @@ class House:
             *self._core_steps(),
             *self._report_steps(),
             self._wire_step(),
+            self._bind_step(),
         ]
 
     def configure_steps(self, hermes: str | None = None) -> list[Step]:
@@ -201,6 +205,23 @@ class House:
                 encode_call("wire(address)", book.where["ClearingHouse"]),
             ),
             done=lambda book: wired_to(book, self.manifest) == book.where["ClearingHouse"].lower(),
+        )
+
+    def _bind_step(self) -> Step:
+        """Gives the reserves their owner: once, and only before the seal."""
+
+        def bound(book: Book) -> bool:
+            found = str(book.read("ClearingHouse", "backstop()", returns="address"))
+            return found.lower() == book.where[BACKSTOP].lower()
+
+        return Step(
+            key=BIND,
+            title="give the reserves their backstop",
+            call=lambda book: Call(
+                book.where["ClearingHouse"],
+                encode_call("bindBackstop(address)", book.where[BACKSTOP]),
+            ),
+            done=bound,
         )
 
     def _report_steps(self) -> list[Step]:

@@ -17,7 +17,7 @@ from plimsoll.config import NetworkConfig, given, load_config
 from plimsoll.deploy import faucets
 from plimsoll.deploy.artifacts import Artifact, Compiled
 from plimsoll.deploy.feeds import ChainlinkFeed, PythFeed, SequencerFeed, push_pyth
-from plimsoll.deploy.house import House
+from plimsoll.deploy.house import BACKSTOP, House
 from plimsoll.deploy.roles import REPORTS
 from plimsoll.deploy.sender import Sender
 from plimsoll.deploy.world import PERMIT2, deployed_feeds, pyth_prices, support
@@ -62,6 +62,7 @@ class LocalDeployment:
     lens: ContractInstance
     vault: ContractInstance
     manager: ContractInstance
+    backstop: ContractInstance
     reports: ContractInstance | None
     permit2: ContractInstance | None
     tokens: dict[str, LocalToken]
@@ -182,6 +183,7 @@ class _Instances:
             clearing_house=self._ours("ClearingHouse"),
             engine=self._ours("MarginEngine"),
             lens=self._ours("Lens"),
+            backstop=self._ours(BACKSTOP),
             vault=self._ours("CollateralVault"),
             manager=self._ours("AccessManager"),
             reports=self._ours(REPORTS) if config.reports else None,

@@ -13,6 +13,7 @@ from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Artifact, CompilationError, Stored, code_hash
 from plimsoll.deploy.execute import Book
 from plimsoll.deploy.house import (
+    BACKSTOP,
     CORE,
     CREATED,
     VAULT,
@@ -166,6 +167,8 @@ class Verification:
             (VAULT, "CLEARING_HOUSE()", "ClearingHouse"),
             (VAULT, "PERMIT2()", PERMIT2),
             ("Lens", "CLEARING_HOUSE()", "ClearingHouse"),
+            ("ClearingHouse", "backstop()", BACKSTOP),
+            (BACKSTOP, "CLEARING_HOUSE()", "ClearingHouse"),
         ]
         if self.config.reports:
             wires.append((REPORTS, "authority()", "AccessManager"))

@@ -151,3 +151,14 @@ def test_can_be_left_unsealed_and_overridden(deployer: AccountAPI) -> None:
     (recorded,) = [p for p in house.manifest.parameters if p.kind == "GLOBAL"]
     assert int(recorded.word, 16) == word
     assert recorded.meaning["dust"] == "$7"
+
+
+def test_the_reserves_have_their_backstop(house: LocalDeployment, trader: AccountAPI) -> None:
+    """Bound before the seal; anybody buys shares in what bears losses first."""
+    assert house.clearing_house.backstop() == house.backstop.address
+    usdc = house.tokens["USDC"]
+    units = house.mint("USDC", trader.address, "1_000")
+    usdc.contract.approve(house.backstop, units, sender=trader)
+    house.backstop.deposit(units, trader, sender=trader)
+    assert house.backstop.balanceOf(trader) == 1_000 * units
+    assert house.clearing_house.pool().reserves == 1_000 * WAD
