@@ -64,11 +64,11 @@ CREATED: dict[str, tuple[str, str]] = {
 }
 PARAMETER = "(uint256,uint256,uint256,uint256,uint256)"
 WIRE = "wire"
-BIND = "bind"
 # Setting one of these makes the engine read a source, which must be fresh.
 PYTH_READERS = (Kind.SOURCE, Kind.SECOND_SOURCE, Kind.PYTH_ID, Kind.SECOND_PYTH_ID)
 OBSERVE = "observe"
 REFRESH = "refresh"
+BIND = "bind"
 # What a copy of the ledger says where there is no limit.
 _UNLIMITED = (1 << 256) - 1
 # Cash is limited in millionths of a dollar, whatever decimals its token has.
@@ -207,23 +207,6 @@ class House:
             done=lambda book: wired_to(book, self.manifest) == book.where["ClearingHouse"].lower(),
         )
 
-    def _bind_step(self) -> Step:
-        """Gives the reserves their owner: once, and only before the seal."""
-
-        def bound(book: Book) -> bool:
-            found = str(book.read("ClearingHouse", "backstop()", returns="address"))
-            return found.lower() == book.where[BACKSTOP].lower()
-
-        return Step(
-            key=BIND,
-            title="give the reserves their backstop",
-            call=lambda book: Call(
-                book.where["ClearingHouse"],
-                encode_call("bindBackstop(address)", book.where[BACKSTOP]),
-            ),
-            done=bound,
-        )
-
     def _report_steps(self) -> list[Step]:
         reports = self.config.reports
         if reports is None:
@@ -250,6 +233,17 @@ class House:
         terms = hashlib.sha256(reports.model_dump_json().encode()).hexdigest()[:8]
         step = create(REPORTS, artifact, arguments)
         return [replace(step, key=f"{step.key}:{terms}", done=stands)]
+
+    def _bind_step(self) -> Step:
+        return Step(
+            key=BIND,
+            title="give the reserves to the backstop, for good",
+            call=lambda book: Call(
+                book.where["ClearingHouse"],
+                encode_call("bindBackstop(address)", book.where[BACKSTOP]),
+            ),
+            done=is_bound,
+        )
 
     def _refresh_step(self) -> Step:
         """The ledger's own copies of lending terms and limits follow the words in force."""
@@ -329,6 +323,8 @@ class House:
 
     def _check_configured(self) -> None:
         """Refuses to seal what is not as the configuration says: afterwards every change waits."""
+        if not is_bound(self.book):
+            raise StepError("the backstop is not bound, so not sealed: run scripts/deploy.py again")
         missing = [step.title for step in self.outstanding(self.configure_steps())]
         if missing:
             raise StepError("not configured, so not sealed: " + "; ".join(missing))
@@ -479,7 +475,11 @@ class House:
             network=config.network,
             chain_id=config.chain_id,
             deployer=self.sender.address,
-            start_block=self.sender.w3.eth.block_number,
+            # A journal without its manifest still knows when it all began.
+            start_block=min(
+                [mined.block for mined in self.journal.mined.values()],
+                default=self.sender.w3.eth.block_number,
+            ),
             roles={},
             contracts={},
             disabled=config.disabled(),
@@ -514,6 +514,12 @@ def word_of(book: Book, kind: Kind, number: int) -> int:
 
 def reporters_of(reports: Reports, deployer: str) -> list[str]:
     return [deployer if name == DEPLOYER else name for name in reports.reporters]
+
+
+def is_bound(book: Book) -> bool:
+    """Whether the reserves belong to the backstop of this deployment."""
+    bound = book.read("ClearingHouse", "backstop()", returns="address")
+    return bool(bound.lower() == book.where[BACKSTOP].lower())
 
 
 def stale(config: NetworkConfig, book: Book) -> list[int]:

@@ -169,6 +169,7 @@ class Verification:
             ("Lens", "CLEARING_HOUSE()", "ClearingHouse"),
             ("ClearingHouse", "backstop()", BACKSTOP),
             (BACKSTOP, "CLEARING_HOUSE()", "ClearingHouse"),
+            (BACKSTOP, "asset()", token),
         ]
         if self.config.reports:
             wires.append((REPORTS, "authority()", "AccessManager"))

@@ -7,7 +7,7 @@ import pytest
 from plimsoll.config import NetworkConfig
 from plimsoll.deploy.artifacts import Released
 from plimsoll.deploy.execute import Step
-from plimsoll.deploy.house import REFRESH, House, stale, word_of
+from plimsoll.deploy.house import BIND, REFRESH, House, stale, word_of
 from plimsoll.deploy.listing import rpc
 from plimsoll.deploy.roles import REPORTS, Role, has_role
 from plimsoll.deploy.sender import StepError
@@ -71,6 +71,22 @@ def test_what_is_not_configured_is_not_sealed(
         with pytest.raises(StepError, match="not configured, so not sealed: set GLOBAL globals"):
             house.seal()
         assert not house.is_sealed(house.book)
+
+
+def test_nothing_is_sealed_before_the_reserves_have_an_owner(
+    released: Released, tmp_path_factory: pytest.TempPathFactory, sealed: Rehearsal
+) -> None:
+    config = sealed.config
+    with anvil(config.chain_id) as url:
+        Stage(url, config, released).build()
+        house = House(config, sender(url), released, tmp_path_factory.mktemp("unbound"))
+        house._run([step for step in house.deploy_steps() if step.key != BIND])
+        house.configure()
+        with pytest.raises(StepError, match="the backstop is not bound, so not sealed"):
+            house.seal()
+        assert house.deploy().sent == 1
+        house.seal()
+        assert house.is_sealed(house.book)
 
 
 def test_a_tightening_is_in_force_at_once_and_all_else_waits(rehearsal: Rehearsal) -> None:

@@ -170,6 +170,18 @@ def test_a_manifest_that_says_unsealed(rehearsal: Rehearsal) -> None:
     assert rehearsal.refusals() == ["the chain says sealed: True, the manifest False"]
 
 
+def test_reserves_that_belong_to_somebody_else(rehearsal: Rehearsal) -> None:
+    """Whatever answers at the vault's address is not what was bound."""
+    other = Manifest.load(rehearsal.folder)
+    lens = other.contracts["Lens"]
+    other.contracts["BackstopVault"] = lens
+    other.save(rehearsal.folder)
+    refused = rehearsal.refusals()
+    bound = rehearsal.house.book.where["BackstopVault"]
+    told = f"ClearingHouse.backstop is {bound}, not BackstopVault at {lens.address}"
+    assert told in refused
+
+
 def test_another_chain(rehearsal: Rehearsal) -> None:
     with anvil(1_337) as url:
         verification = rehearsal.verification()
