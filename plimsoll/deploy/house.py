@@ -140,8 +140,8 @@ class House:
             *safe_steps(self.config),
             *self._core_steps(),
             *self._report_steps(),
-            self._wire_step(),
             self._bind_step(),
+            self._wire_step(),
         ]
 
     def configure_steps(self, hermes: str | None = None) -> list[Step]:
