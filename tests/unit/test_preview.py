@@ -161,6 +161,19 @@ def test_at_the_end_of_its_ramp(house: House, kind: Kind, id_: int, fields: dict
     assert {a: end.after for a, (_, end) in found.outlooks.items()} == margins(house)
 
 
+@pytest.mark.parametrize(("kind", "id_", "fields"), CHANGES, ids=NAMES)
+def test_three_days_ahead_while_nothing_else_moves(
+    house: House, kind: Kind, id_: int, fields: dict[str, str]
+) -> None:
+    """What is foretold on the day of the change is what the chain says when its ramp is over."""
+    awaiting(house, kind, id_, fields)
+    pass_time(house, HOUR)
+    found = previewed(house, kind, id_, fields)
+    enforce(house, found.proposal)
+    pass_time(house, params.RAMP)
+    assert {a: end.after for a, (_, end) in found.outlooks.items()} == margins(house)
+
+
 def test_the_margins_of_a_ramp_in_flight(house: House) -> None:
     """A second change starts from where the first one stands, and the first one ends meanwhile."""
     first = propose(house.deployer, Kind.UNDERLYING, ETH, {"closing": "3 %", "band": "2 %"})
