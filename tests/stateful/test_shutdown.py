@@ -24,7 +24,7 @@ from tests.stateful.machine import (
     who,
 )
 
-STEPS = {"quick": 20, "ci": 25, "deep": 60}
+STEPS = {"quick": 20, "ci": 40, "deep": 60}
 EXAMPLES = {"quick": 3, "ci": 15, "deep": 500}
 SEEN = (
     "close out: done",
@@ -79,8 +79,7 @@ class ClosingMachine(HouseMachine):
         """A whole market, in any order: what one gains another loses, to the unit."""
         for index in order:
             self.close_out(index, u)
-        dealer = self.house.account("dealer")
-        self.close_out(self.accounts.index(dealer), u)
+        self.settle(order[0], u)
 
     @rule(order=st.permutations(range(6)))
     def leave(self, order: list[int]) -> None:
