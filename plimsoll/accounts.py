@@ -1,7 +1,7 @@
 """Margin accounts, and the auctions in which they are liquidated."""
 
 from collections.abc import Mapping, Sequence, Set
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -9,17 +9,20 @@ from eth_typing import ChecksumAddress
 from web3.contract import Contract
 from web3.types import BlockIdentifier
 
+from plimsoll import permits
 from plimsoll.chain import Chain, Receipt
 from plimsoll.delegates import Delegation, Grant, SignedGrant
 from plimsoll.errors import InvalidConnectionError, InvalidDelegationError, InvalidOrderError
 from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.markets import Asset, Fill, Market
 from plimsoll.orders import Leg, Order, SignedOrder
-from plimsoll.records import AccountRisk, AuctionClock, Margin, Portfolio, SliceQuote
+from plimsoll.records import AccountRisk, AuctionClock, LossShare, Margin, Portfolio, SliceQuote
 from plimsoll.snapshot import LiquidationPrices, MarketState, market_state
 from plimsoll.units import WAD_DECIMALS, Amount, from_units, from_wad, to_units_exact, to_wad_exact
 
-DAY = 24 * 3600
+HOUR = 3600
+DAY = 24 * HOUR
+YEAR = 365 * DAY
 
 
 class Account:
@@ -66,6 +69,11 @@ class Account:
         call = self.chain.lens.functions.largestWithdrawal(self.id.encode(), asset.id)
         amount, available = self.chain.call(call, block)
         return from_units(amount, asset.decimals), from_units(available, asset.decimals)
+
+    def loss_share(self, block: BlockIdentifier = "latest") -> LossShare:
+        """What it would bear of the losses that are known and not yet booked."""
+        call = self.chain.lens.functions.lossShare(self.id.encode())
+        return LossShare.decode(self.chain.call(call, block))
 
     def preview(self, *fills: Fill, block: BlockIdentifier = "latest") -> tuple[Margin, Margin]:
         """Margins before and after these trades, computed by the chain; nothing is traded."""
@@ -119,6 +127,60 @@ class Account:
         asset.approve(units)
         call = self.contract.functions.deposit(self.id.encode(), asset.id, units)
         return self.chain.send(call, **overrides)
+
+    def deposit_with_permit(
+        self, asset: Asset, amount: Amount, *, expires_in: int = HOUR, **overrides: Any
+    ) -> Receipt:
+        """Pays in by a signature instead of an approval: of ERC-2612, in one transaction."""
+        units, deadline = asset.units(amount), self.chain.now() + expires_in
+        v, r, s = permits.sign_permit(self.chain, asset, units, deadline, self._key(None))
+        calls = [
+            self.contract.functions.permit(asset.id, units, deadline, v, r, s),
+            self.contract.functions.deposit(self.id.encode(), asset.id, units),
+        ]
+        encoded = [self.contract.encode_abi(c.abi_element_identifier, c.args) for c in calls]
+        return self.chain.send(self.contract.functions.multicall(encoded), **overrides)
+
+    def deposit_with_permit2(
+        self,
+        asset: Asset,
+        amount: Amount,
+        *,
+        nonce: int | None = None,
+        expires_in: int = HOUR,
+        **overrides: Any,
+    ) -> Receipt:
+        """Pays in by a signature for Permit2, which the signer has approved once for the token."""
+        units, deadline = asset.units(amount), self.chain.now() + expires_in
+        number = permits.unused_nonce() if nonce is None else nonce
+        key = self._key(None)
+        signature = permits.sign_permit2(self.chain, asset, units, number, deadline, key)
+        call = self.contract.functions.depositPermit2(
+            self.id.encode(), asset.id, units, number, deadline, signature
+        )
+        return self.chain.send(call, **overrides)
+
+    def borrow(
+        self, amount: Amount, to: ChecksumAddress | None = None, **overrides: Any
+    ) -> Receipt:
+        """Withdraws cash that the account does not have, against what else it holds.
+
+        What it owes bears interest: `Plimsoll.solvency()` tells the rate. `repay` ends it.
+        """
+        return self.withdraw(Asset(self.chain, CASH), amount, to, **overrides)
+
+    def repay(self, amount: Amount | None = None, **overrides: Any) -> Receipt:
+        """Pays cash back; without an amount all that is owed now, and the interest of an hour."""
+        cash = Asset(self.chain, CASH)
+        due = self._due(cash) if amount is None else amount
+        return self.deposit(cash, due, **overrides)
+
+    def _due(self, cash: Asset) -> Decimal:
+        owed = max(Decimal(0), -self.portfolio().cash)
+        call = self.chain.lens.functions.solvency()
+        rate = from_wad(self.chain.call(call)[6])
+        grown = owed * (1 + rate * HOUR / YEAR)
+        return grown.quantize(Decimal(1).scaleb(-cash.decimals), ROUND_UP)
 
     def withdraw(
         self, asset: Asset, amount: Amount, to: ChecksumAddress | None = None, **overrides: Any
@@ -247,6 +309,12 @@ class Account:
         call = self.contract.functions.settle(self.id.encode(), instrument.encode())
         return self.chain.send(call, **overrides)
 
+    def close_out(self, what: Market | Instrument, **overrides: Any) -> Receipt:
+        """Once the house has been shut for seven days: turns a position into cash for good."""
+        instrument = what.instrument if isinstance(what, Market) else what
+        call = self.contract.functions.closeOut(self.id.encode(), instrument.encode())
+        return self.chain.send(call, **overrides)
+
     @property
     def auction(self) -> "Auction":
         return Auction(self.chain, self.id)
@@ -276,6 +344,11 @@ class Auction:
         """What a slice would be and cost now: the calculation of `bid`."""
         call = self.contract.functions.quoteBid(self.id.encode(), to_wad_exact(fraction))
         return SliceQuote.decode(self.chain.call(call, block))
+
+    def provision(self, block: BlockIdentifier = "latest") -> Decimal:
+        """The loss that it is about to leave, as noted at the last look."""
+        call = self.contract.functions.provisionOf(self.id.encode())
+        return from_wad(self.chain.call(call, block))
 
     def flag(self, **overrides: Any) -> Receipt:
         """Looks at the account, observing its prices first."""

@@ -10,8 +10,11 @@ from web3.types import BlockIdentifier
 from plimsoll.chain import Chain, Receipt
 from plimsoll.errors import InvalidConnectionError
 from plimsoll.instruments import CASH, Instrument
-from plimsoll.records import AssetTerms, CollateralValue, MarketTerms, Price
+from plimsoll.records import AssetTerms, CollateralValue, MarketTerms, Outflow, Price
 from plimsoll.units import Amount, from_units, from_wad, to_units_exact, to_wad_exact
+
+_OUTFLOW_DECIMALS = 6
+"""Of cash, whatever decimals its token has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Market:
     def terms(self, block: BlockIdentifier = "latest") -> MarketTerms:
         call = self.chain.engine.functions.marketView(self.instrument.encode())
         return MarketTerms.decode(self.chain.call(call, block))
+
+    def describe(self, block: BlockIdentifier = "latest") -> str:
+        """In words, as the chain names it: "ETH perpetual, in dollars"."""
+        call = self.chain.lens.functions.describe(self.instrument.encode())
+        return str(self.chain.call(call, block))
 
     def open_interest(self, block: BlockIdentifier = "latest") -> Decimal:
         """Units of the underlying."""
@@ -85,6 +93,12 @@ class Asset:
         """What an amount, held alone, counts for, and why."""
         call = self.chain.engine.functions.explain(self.id, self.units(amount))
         return CollateralValue.decode(self.chain.call(call, block))
+
+    def outflow(self, block: BlockIdentifier = "latest") -> Outflow:
+        """What may leave within the running hour, and what has."""
+        call = self.chain.clearing_house.functions.outflow(self.id)
+        decimals = _OUTFLOW_DECIMALS if self.id == CASH else self.decimals
+        return Outflow.decode(self.chain.call(call, block), decimals)
 
     def units(self, amount: Amount) -> int:
         """Whole tokens as token units; refuses what would have to be rounded."""

@@ -37,12 +37,16 @@ from plimsoll.records import (
     AssetTerms,
     AuctionView,
     Factors,
+    Funding,
     Pool,
+    Solvency,
     UnderlyingState,
+    Volatility,
+    WindDown,
     health_of,
 )
 from plimsoll.snapshot import LiquidationPrices, MarketState, market_state
-from plimsoll.units import Amount, to_wad_exact
+from plimsoll.units import Amount, from_wad, to_wad_exact
 
 __all__ = [
     "FOREVER",
@@ -150,6 +154,33 @@ class Plimsoll:
 
     def pool(self, block: BlockIdentifier = "latest") -> Pool:
         return Pool.decode(self.chain.call(self.contract.functions.pool(), block))
+
+    def solvency(self, block: BlockIdentifier = "latest") -> Solvency:
+        """Whether the house can pay, and what cash costs and earns now."""
+        raw = self.chain.call(self.chain.lens.functions.solvency(), block)
+        return Solvency.decode(raw, self.asset(CASH).decimals)
+
+    def funding(self, underlying: int | str, block: BlockIdentifier = "latest") -> Funding:
+        """What longs pay shorts on an underlying's perpetual."""
+        number = _id_of(underlying, self.chain.addresses.underlyings, "underlying")
+        return Funding.decode(self.chain.call(self.chain.engine.functions.funding(number), block))
+
+    def volatility(self, underlying: int | str, block: BlockIdentifier = "latest") -> Volatility:
+        number = _id_of(underlying, self.chain.addresses.underlyings, "underlying")
+        call = self.chain.engine.functions.volatility(number)
+        return Volatility.decode(self.chain.call(call, block))
+
+    def provisions(self, block: BlockIdentifier = "latest") -> Decimal:
+        """The losses that auctions are about to leave: who withdraws cash pays beforehand."""
+        return from_wad(self.chain.call(self.contract.functions.provisions(), block))
+
+    def wind_down(self, block: BlockIdentifier = "latest") -> WindDown:
+        return WindDown.decode(self.chain.call(self.contract.functions.windDown(), block))
+
+    def refresh(self, asset: int | str = CASH, **overrides: Any) -> Receipt:
+        """Brings an outflow limit, and for cash the terms of loans, up to the words in force."""
+        number = _id_of(asset, self.chain.addresses.assets, "asset")
+        return self.chain.send(self.contract.functions.refresh(number), **overrides)
 
     def factors(self, block: BlockIdentifier = "latest") -> Factors:
         return Factors.decode(self.chain.call(self.chain.engine.functions.factors(), block))

@@ -355,3 +355,121 @@ def health_of(raw: int) -> Decimal:
     if abs(raw) >= _UNBOUNDED:
         return Decimal("Infinity").copy_sign(Decimal(raw))
     return from_wad(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Solvency:
+    """Whether the house can pay, and what cash costs and earns now. Dollars; rates a year."""
+
+    reserves: Decimal
+    provision: Decimal
+    """The losses that auctions are about to leave."""
+    deficit: Decimal
+    halted: bool
+    shut: bool
+    utilisation: Decimal
+    """What share of the supply is lent or owed."""
+    borrow_rate: Decimal
+    supply_rate: Decimal
+    tokens: Decimal
+    """Settlement tokens present: what all withdrawals of cash are bounded by."""
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any], decimals: int) -> Self:
+        reserves, provision, deficit, halted, shut, used, borrow, supply, tokens = raw
+        return cls(
+            from_wad(reserves),
+            from_wad(provision),
+            from_wad(deficit),
+            halted,
+            shut,
+            from_units(used, _BPS_DECIMALS),
+            from_wad(borrow),
+            from_wad(supply),
+            from_units(tokens, decimals),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LossShare:
+    """An account as a supplier of cash. Dollars."""
+
+    share: Decimal
+    """What part of the supply it is."""
+    expected: Decimal
+    """What all suppliers must expect to bear."""
+    borne: Decimal
+    """What the account would bear of it."""
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        return cls(*(from_wad(value) for value in raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Outflow:
+    """What may leave of an asset within an hour, and what has, in whole tokens."""
+
+    limit: Decimal | None
+    """None without a limit."""
+    used: Decimal
+    window_start: int
+
+    @classmethod
+    def decode(cls, raw: Sequence[int], decimals: int) -> Self:
+        limit, used, start = raw
+        bound = None if limit == 2**256 - 1 else from_units(limit, decimals)
+        return cls(bound, from_units(used, decimals), start)
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    index: Decimal
+    """Dollars per unit, as is `rate` per hour: longs pay while it rises."""
+    rate: Decimal
+    """Zero once the last report is two hours old."""
+    observed_at: int
+    since: int
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        index, rate, observed_at, since = raw
+        return cls(from_wad(index), from_wad(rate), observed_at, since)
+
+
+@dataclass(frozen=True, slots=True)
+class Volatility:
+    """The gauge of an underlying: by how much its ranges are stretched."""
+
+    price: Decimal
+    """The last sample, of the hour that begins at second `3600 * hour`."""
+    hour: int
+    variance: Decimal
+    gauge: Decimal
+    maintenance_gauge: Decimal
+
+    @classmethod
+    def decode(cls, raw: Sequence[int]) -> Self:
+        price, hour, variance, gauge, maintenance = raw
+        return cls(
+            from_wad(price),
+            hour,
+            from_wad(variance),
+            from_units(gauge, _BPS_DECIMALS),
+            from_units(maintenance, _BPS_DECIMALS),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WindDown:
+    """How far the house is from being wound down. Times in seconds, none for not at all."""
+
+    halted: bool
+    resume_ready_at: int | None
+    shut_ready_at: int | None
+    shut_at: int | None
+
+    @classmethod
+    def decode(cls, raw: Sequence[Any]) -> Self:
+        halted, *times = raw
+        return cls(halted, *(moment or None for moment in times))

@@ -16,6 +16,14 @@ Keys.enable_unaudited_hdwallet_features()
 
 _MAKER, _LENDER, _DESK, _KEEPER, _FIRST_TRADER = 1, 2, 3, 4, 5
 """Number 0 deployed, and reports the prices."""
+_QUOTER, _LATECOMER, _FIRST_REPORTER, _FIRST_HOLDER = 100, 101, 110, 120
+"""Beyond those whom Anvil gives ether."""
+REPORTERS, HOLDERS = 3, 2
+
+
+def reporter_keys() -> list[LocalAccount]:
+    """Named before anything is deployed."""
+    return [key(_FIRST_REPORTER + n) for n in range(REPORTERS)]
 
 
 def key(number: int) -> LocalAccount:
@@ -48,7 +56,7 @@ class Cast:
 
     @cached_property
     def sponsor(self) -> Actor:
-        """Deployed everything; gives the first reserves."""
+        """Deployed everything; does what anybody may."""
         return self._actor("sponsor", 0)
 
     @cached_property
@@ -70,6 +78,31 @@ class Cast:
     def keeper(self) -> Actor:
         """Flags and bids as the desk's delegate; can never withdraw."""
         return self._actor("keeper", _KEEPER)
+
+    @cached_property
+    def quoter(self) -> Actor:
+        """Signs the maker's quotes as his delegate; has no money, and never sends anything."""
+        return self._actor("quoter", _QUOTER)
+
+    @cached_property
+    def latecomer(self) -> Actor:
+        """Comes after the crash, with more risk than the reserves can bear."""
+        return self._actor("latecomer", _LATECOMER)
+
+    @cached_property
+    def reporters(self) -> list[Actor]:
+        """Sign premiums, each what he sees."""
+        return [self._actor(f"reporter {n + 1}", _FIRST_REPORTER + n) for n in range(REPORTERS)]
+
+    @cached_property
+    def holders(self) -> list[Actor]:
+        """Own the reserves, by shares of the backstop."""
+        return [self._actor(f"holder {n + 1}", _FIRST_HOLDER + n) for n in range(HOLDERS)]
+
+    @property
+    def without_ether(self) -> list[Actor]:
+        """Those who need some from the node."""
+        return [self.latecomer, *self.reporters, *self.holders]
 
     def trader(self, number: int, name: str) -> Actor:
         return self._actor(name, _FIRST_TRADER + number)

@@ -15,6 +15,7 @@ from web3.types import FilterParams, TxReceipt
 from plimsoll.chain import Chain
 from plimsoll.instruments import CASH, Holding, Instrument
 from plimsoll.keeper.discover import Directory
+from plimsoll.lab.interest import Interest, interest_booked, pool_at
 from plimsoll.lab.record import Check, PoolReading
 from plimsoll.protocol import Plimsoll
 from plimsoll.records import Margin, Portfolio
@@ -127,14 +128,21 @@ class Books:
             "settlement token in the vault = cash + quotes + reserves - deficit of the pool",
             vault,
             cash + quotes + reserves - deficit,
-            len(self.events),
+            len(self.events) + 2 * self._interest.bookings + len(self.balances),
         )
         came = sum(e.args["amount"] for e in self._told("Deposited") if e.args["asset"] == CASH)
         went = sum(e.args["amount"] for e in self._told("Withdrawn") if e.args["asset"] == CASH)
-        given = sum(e.args["amount"] for e in self._told("ReservesAdded"))
+        given = self._sum("ReservesAdded") - self._sum("ReservesPaid")
         flows = (came - went) * self._scale + given
         yield "settlement token in the vault = what came in - what went out", vault, flows, 0
         yield "sum of quotes of all accounts = what the pool counts", quotes, net_quote, 0
+        booked = self._interest
+        yield (
+            "interest that borrowers paid = what suppliers earned + what the reserves got",
+            booked.paid_down,
+            booked.earned_down + booked.to_reserves,
+            booked.bookings + 1,
+        )
 
     def _positions(self) -> Iterator[tuple[str, int, int, int]]:
         instruments = sorted({i for each in self.balances.values() for i in each.positions})
@@ -161,17 +169,26 @@ class Books:
         prices = sum(args["price"] for _, args in slices)
         due = sum(self._price(block, args) for block, args in slices)
         yield "prices of slices = fraction x (equity - depth x margin)", prices, due, 0
-        paid = sum(args["fromReserves"] for args in booked)
-        given = sum(e.args["amount"] - e.args["repaidDeficit"] for e in self._told("ReservesAdded"))
-        fees = sum(event.args["fee"] for event in self._told("OrderFilled"))
-        repaid = sum(args["toDeficit"] for args in booked) - self._pool[7]
-        repaid -= sum(event.args["repaidDeficit"] for event in self._told("ReservesAdded"))
+        capital = pool_at(self.chain, self.block).capital
+        fees = self._sum("OrderFilled", "fee")
+        came = self._sum("ReservesAdded") + self._sum("ReservesReturned")
+        went = self._sum("ReservesDrawn") + self._sum("ReservesPaid")
+        borne = sum(a["fromReserves"] + a["toDeficit"] for a in booked)
+        charged = self._sum("ProvisionCharged", "charge")
         yield (
-            "reserves = gifts + fees - losses they bore - deficit that fees repaid",
-            self._pool[6],
-            given + fees - paid - repaid,
+            "reserves - deficit = paid in + fees + interest + charges + returned - drawn - losses",
+            capital,
+            came - went + fees + charged + self._interest.to_reserves - borne,
             0,
         )
+
+    def _sum(self, event: str, field: str = "amount") -> int:
+        return sum(told.args[field] for told in self._told(event))
+
+    @cached_property
+    def _interest(self) -> Interest:
+        """What the twin books, block by block."""
+        return interest_booked(self.chain, sorted({told.block for told in self.events}))
 
     def _price(self, block: int, args: Mapping[str, Any]) -> int:
         """What a slice had to cost, from the account as it was in the block before."""

@@ -6,8 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from plimsoll.backstop import Backstop
 from plimsoll.chain import Chain
 from plimsoll.delegates import Delegation
 from plimsoll.errors import ContractError
@@ -15,8 +17,10 @@ from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.lab.actors import Actor, Cast
 from plimsoll.lab.books import Books, Told
 from plimsoll.lab.figures import dollars
+from plimsoll.lab.gap import Gap
 from plimsoll.lab.node import Anvil, KeeperProcess
 from plimsoll.lab.prices import TICK, PricePath
+from plimsoll.lab.quiet import QuietHours
 from plimsoll.lab.record import (
     Compartment,
     Loss,
@@ -38,6 +42,8 @@ _ORDER_SECONDS = 600
 # What the desk pays the maker on either side of the index price to be rid of what it took over.
 _HALF_SPREAD = Decimal("0.0005")
 _SIZE_PLACES = Decimal("0.000001")
+# As many as the backstop ever uses.
+_SUB_ACCOUNTS = 8
 
 Mint = Callable[[str, str, Decimal], Any]
 """Symbol, receiver, whole tokens."""
@@ -59,6 +65,8 @@ class Crash:
     mint: Mint
     push: Push
     first_block: int
+    box: Path
+    """Where the reporters share what they signed."""
     record: WorldRecord = field(init=False)
     _starts: list[int] = field(default_factory=list)
     """The first block of each step."""
@@ -70,6 +78,8 @@ class Crash:
     def open(self) -> None:
         """Everybody pays in; every position is traded against the maker."""
         house = self.scenario.house
+        for actor in self.cast.without_ether:
+            self.node.request("anvil_setBalance", actor.address, hex(10 * WAD))
         for actor, cash in (
             (self.cast.maker, house.maker_cash),
             (self.cast.lender, house.lender_cash),
@@ -79,10 +89,70 @@ class Crash:
         self.cast.desk.account().set_delegate(
             self.cast.keeper.address, Delegation.build(may_bid=True, reduce_only=True)
         )
-        self.mint(self.exchange.cash.symbol, self.cast.sponsor.address, house.reserves)
-        self.cast.sponsor.house.add_reserves(house.reserves)
+        self.cast.maker.account().set_delegate(
+            self.cast.quoter.address, Delegation.build(markets=self.exchange.underlyings.values())
+        )
+        self._pay_in_reserves(house.reserves)
         portraits = [self._open_trader(number) for number in range(len(self.scenario.traders))]
         self.record = WorldRecord(self.world.value, portraits)
+
+    def _pay_in_reserves(self, reserves: Decimal) -> None:
+        """The first holder of the backstop brings three quarters, the second the rest."""
+        parts = (reserves * 3 / 4).quantize(Decimal(1)), (reserves / 4).quantize(Decimal(1))
+        for holder, part in zip(self.cast.holders, parts, strict=True):
+            self.mint(self.exchange.cash.symbol, holder.address, part)
+            Backstop(holder.house.chain).deposit(part)
+
+    def wait(self) -> None:
+        """Quiet hours: interest runs, and funding by signed reports."""
+        hours = QuietHours(
+            node=self.node,
+            cast=self.cast,
+            box=self.box,
+            prices=self.path.opening,
+            underlyings=self.exchange.underlyings,
+            premium=self.scenario.house.premium,
+            push=self.push,
+        )
+        owned = {
+            each.name: [c.account for c in each.compartments] for each in self.record.portraits
+        }
+        house = {a.name: [a.account().id.encode()] for a in (self.cast.maker, self.cast.lender)}
+        desk = {self.cast.desk.name: [self.cast.desk.account().id.encode()]}
+        self.record.quiet = hours.run(self.scenario.house.quiet_hours, {**owned, **house, **desk})
+
+    def gap(self, tell: Tell) -> None:
+        """After the crash: the backstop takes a slice, and a loss goes beyond the reserves."""
+        latecomer = self.cast.latecomer
+
+        def pay(dollars: Decimal) -> Account:
+            self._pay_in(latecomer, latecomer.account(), self.exchange.cash.symbol, dollars)
+            return latecomer.account()
+
+        gap = Gap(
+            node=self.node,
+            cast=self.cast,
+            underlyings={s: self.exchange.underlyings[s] for s in self.path.opening},
+            push=self.push,
+            trade=self._trade,
+            pay=pay,
+            tell=tell,
+        )
+        gap.run(self.path.steps[-1], self._names())
+        self.record.backstop, self.record.shared = gap.backstop, gap.shared
+
+    def _names(self) -> dict[bytes, str]:
+        """Everybody's accounts by what people call them."""
+        actors = (self.cast.maker, self.cast.lender, self.cast.desk, self.cast.latecomer)
+        names = {actor.account().id.encode(): actor.name for actor in actors}
+        for portrait in self.record.portraits:
+            for each in portrait.compartments:
+                alone = len(portrait.compartments) == 1
+                names[each.account] = portrait.name if alone else f"{portrait.name}: {each.name}"
+        for number in range(1, _SUB_ACCOUNTS + 1):
+            sub_account = AccountId(Backstop(self.chain).contract.address, number)
+            names[sub_account.encode()] = f"backstop, sub-account {number}"
+        return names
 
     def run(self, keeper: KeeperProcess, tell: Tell) -> None:
         """Step by step; the keeper comes to rest before the next price."""
@@ -140,7 +210,7 @@ class Crash:
         return cash.decimals if symbol == cash.symbol else self.exchange.tokens[symbol].decimals
 
     def _trade(self, account: Account, symbol: str, size: Decimal, price: Decimal) -> None:
-        """The maker signs an order; the account takes it."""
+        """The maker's quoter signs an order; the account takes it."""
         maker = self.cast.maker.account()
         order = Order.build(
             maker.id,
@@ -149,9 +219,10 @@ class Crash:
             price,
             expiry=self.node.time + _ORDER_SECONDS,
             epoch=maker.epoch(),
+            signer=self.cast.quoter.address,
             taker=account.id.owner,
         )
-        account.take(maker.sign(order), abs(size))
+        account.take(maker.sign(order, self.cast.quoter.key), abs(size))
 
     def _hedge(self, tell: Tell) -> None:
         """The desk trades away the net delta of what the keeper took over, at the maker's price."""
@@ -247,7 +318,9 @@ class Crash:
 
     def _name_of(self, account: bytes) -> str:
         owner = AccountId.decode(account).owner
-        return self.cast.desk.name if owner == self.cast.desk.address else owner
+        if owner == self.cast.desk.address:
+            return self.cast.desk.name
+        return "backstop" if owner == Backstop(self.chain).contract.address else owner
 
     def _compartments(self) -> list[Compartment]:
         return [each for portrait in self.record.portraits for each in portrait.compartments]

@@ -17,11 +17,13 @@ import click
 from pydantic import ValidationError
 
 from plimsoll.chain import Addresses
-from plimsoll.config import NetworkConfig, load_config
+from plimsoll.config import NetworkConfig, given, load_config
 from plimsoll.deploy import LocalDeployment, deploy_local
+from plimsoll.deploy.artifacts import Compiled
 from plimsoll.deploy.feeds import ChainlinkFeed, PythFeed
 from plimsoll.deploy.words import PEG
-from plimsoll.lab.actors import Cast
+from plimsoll.lab.actors import Cast, reporter_keys
+from plimsoll.lab.components import ROOT, Component, container
 from plimsoll.lab.crash import Crash
 from plimsoll.lab.node import Anvil, Call, KeeperProcess, NodeError
 from plimsoll.lab.page import render_page
@@ -34,6 +36,8 @@ from plimsoll.units import to_units_exact, to_wad_exact
 
 # When the chain begins, so that the same scenario gives the same run: 2025-01-01 00:00 UTC.
 _GENESIS = 1_735_689_600
+# Of the three reporters.
+QUORUM = 2
 # The sponsor wraps ether to mint it.
 _SPONSOR_WEI = 10**27
 
@@ -136,7 +140,9 @@ class Demo:
         node.request("anvil_setBalance", sponsor.address, hex(_SPONSOR_WEI))
         # What an earlier run wrote there is of a chain that is gone.
         shutil.rmtree(self.out / "deployment", ignore_errors=True)
-        house = deploy_local(sponsor, config=config, manifest=self.out / "deployment")
+        house = deploy_local(sponsor, config=config, manifest=self.out / "deployment", seal=False)
+        bind_backstop(house)
+        house.engine.seal(sender=sponsor)
         if config.sequencer is not None:
             # Prices are good only after the sequencer's grace period, and stale after an hour.
             push_at(node, house, house.prices, node.time + config.sequencer.grace + 1)
@@ -158,13 +164,19 @@ class Demo:
             # Every feed is heard at every step: those that do not move must not go stale.
             push=lambda prices, at: push_at(node, house, {**house.prices, **prices}, at),
             first_block=house.manifest.start_block,
+            box=self.out / f"reports-{world.value}",
         )
+        shutil.rmtree(crash.box, ignore_errors=True)
         with self.stages.stage(f"The {world.value} world: accounts and trades"):
             crash.open()
+        with self.stages.stage(f"The {world.value} world: quiet hours, interest and funding"):
+            crash.wait()
         with self.stages.stage(f"The {world.value} world: the crash"):
             log = self.out / f"keeper-{world.value}.log"
             with KeeperProcess(self._keeper_environment(node, house, cast), log) as keeper:
                 crash.run(keeper, self.stages.tell)
+        with self.stages.stage(f"The {world.value} world: the backstop, and a loss beyond it"):
+            crash.gap(self.stages.tell)
         with self.stages.stage(f"The {world.value} world: the books"):
             crash.check(assets)
         return crash.record
@@ -197,8 +209,20 @@ def opening_config(scenario: Scenario, opening: Mapping[str, Decimal]) -> Networ
         else underlying
         for symbol, underlying in config.underlyings.items()
     }
-    free = config.lending.model_copy(update={"rate_at_kink": 0, "rate_at_full": 0})
-    return config.model_copy(update={"underlyings": underlyings, "lending": free})
+    reports = given(config.reports).model_copy(
+        update={"reporters": tuple(each.address for each in reporter_keys()), "quorum": QUORUM}
+    )
+    return config.model_copy(update={"underlyings": underlyings, "reports": reports})
+
+
+def bind_backstop(house: LocalDeployment) -> None:
+    """Gives the reserves their owner, which can only be done before the seal."""
+    compiled = Compiled(ROOT).get("BackstopVault")
+    vault = Component(
+        name=compiled.name, abi=compiled.abi, bytecode="0x" + compiled.creation_code.hex()
+    )
+    deployed = house.deployer.deploy(container(vault), house.clearing_house)
+    house.clearing_house.bindBackstop(deployed, sender=house.deployer)
 
 
 def _require_listed(what: str, named: set[str], listed: Mapping[str, object]) -> None:

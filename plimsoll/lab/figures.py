@@ -16,9 +16,20 @@ def dollars(value: int, places: int = 0) -> str:
     return f"{sign}${whole // 10**places:,}.{whole % 10**places:0{places}}"
 
 
+def exact(value: int) -> str:
+    """Dollars with 18 decimals, to the last one."""
+    sign = _MINUS if value < 0 else ""
+    return f"{sign}${abs(value) // WAD:,}.{abs(value) % WAD:018d}"
+
+
 def percent(value: int) -> str:
     """A fraction with 18 decimals."""
     return f"{value * 10_000 // WAD / 100:.2f} %"
+
+
+def bps(value: int) -> str:
+    """A fraction with 18 decimals."""
+    return f"{value * 1_000_000 // WAD / 100:.2f} bps"
 
 
 def ratio(value: int) -> str:

@@ -11,8 +11,16 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from plimsoll.lab.figures import depth, dollars, outcome, percent, ratio, verdict
-from plimsoll.lab.record import Compartment, Portrait, Reading, RunRecord, WorldRecord
+from plimsoll.lab.figures import depth, dollars, exact, outcome, percent, ratio, verdict
+from plimsoll.lab.record import (
+    Compartment,
+    Portrait,
+    Quiet,
+    Reading,
+    RunRecord,
+    SharedLoss,
+    WorldRecord,
+)
 
 WAD = 10**18
 _WIDTH, _HEIGHT = 520, 220
@@ -30,7 +38,7 @@ def render_page(run: RunRecord) -> str:
         summary=_summary(run),
         market=_market(run.worlds[0], run.step_seconds),
         traders="".join(_trader(run, at) for at in range(len(run.worlds[0].portraits))),
-        losses=_losses(run),
+        losses=_losses(run) + "".join(_after(world) for world in run.worlds),
         books="".join(_books(world) for world in run.worlds),
     )
 
@@ -198,6 +206,64 @@ def _losses(run: RunRecord) -> str:
         for world in run.worlds
     ]
     return _table("Bad debt, and who bore it", [*names, "bidder earned"], rows)
+
+
+def _after(world: WorldRecord) -> str:
+    """The quiet hours, the backstop and the shared loss of a world, each if there was one."""
+    parts = (_quiet(world.name, world.quiet), _backstop(world), _shared(world.name, world.shared))
+    return "".join(parts)
+
+
+def _quiet(world: str, quiet: Quiet | None) -> str:
+    if quiet is None:
+        return ""
+    rows = [_row(row.name, dollars(row.interest, 4), dollars(row.funding, 4)) for row in quiet.rows]
+    rows.append(_row("reserves", dollars(quiet.to_reserves, 4), ""))
+    caption = (
+        f"{quiet.hours} quiet hours in the {world} world: borrowers pay "
+        f"{percent(quiet.borrow_rate)} a year, suppliers earn {percent(quiet.supply_rate)}; "
+        f"{quiet.reports} batches of signed reports set funding"
+    )
+    return _table(caption, ["account", "interest", "funding"], rows)
+
+
+def _backstop(world: WorldRecord) -> str:
+    taken = world.backstop
+    if taken is None:
+        return ""
+    names = ["depth", "slice", "worth", "price", "margin drawn", "sold again", "returned"]
+    row = _row(
+        depth(taken.depth),
+        percent(taken.fraction),
+        dollars(taken.equity, 2),
+        dollars(taken.price, 2),
+        dollars(taken.funding, 2),
+        percent(taken.unwound),
+        dollars(taken.swept, 2),
+        dollars(taken.value_before, 2),
+        dollars(taken.value_after, 2),
+    )
+    caption = f"The backstop buys what nobody bids on, in the {world.name} world"
+    return _table(caption, [*names, "shares before", "shares after"], [row])
+
+
+def _shared(world: str, loss: SharedLoss | None) -> str:
+    """Adds up to the loss, to the wei."""
+    if loss is None:
+        return ""
+    rows = [_row("reserves (the backstop)", "", "", exact(loss.from_reserves))]
+    rows += [
+        _row(row.name, dollars(row.cash, 2), dollars(row.expected, 2), exact(row.borne))
+        for row in loss.rows
+    ]
+    rows += [
+        _row("rounding, kept by the vault", "", "", exact(loss.rounding)),
+        _row("recorded deficit", "", "", exact(loss.to_deficit)),
+        _row("sum", "", "", exact(loss.parts)),
+        _row("loss that was booked", "", "", exact(loss.total)),
+    ]
+    caption = f"A loss beyond the reserves, shared to the wei, in the {world} world"
+    return _table(caption, ["who bears it", "cash before", "foreseen", "bears"], rows)
 
 
 def _books(world: WorldRecord) -> str:

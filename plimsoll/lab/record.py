@@ -124,6 +124,87 @@ class Check:
         return 0 <= self.left - self.right <= self.slack
 
 
+@dataclass(frozen=True, slots=True)
+class QuietRow:
+    """What the quiet hours did to one account; dollars gained, negative when paid."""
+
+    name: str
+    interest: int
+    funding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The hours before the crash: nothing but time, and signed premiums."""
+
+    hours: int
+    borrow_rate: int
+    """A year, as is `supply_rate`, at the opening."""
+    supply_rate: int
+    utilisation: int
+    premiums: Mapping[str, int]
+    """The median that was agreed on last, by underlying."""
+    reports: int
+    """Batches that the engine took."""
+    rows: list[QuietRow]
+    to_reserves: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackstopSlice:
+    """What the backstop took, sold again and got back; dollars."""
+
+    depth: int
+    fraction: int
+    price: int
+    funding: int
+    equity: int
+    """Of the slice: what the backstop got."""
+    unwound: int
+    """The part of the slice that was sold again, 18 decimals."""
+    swept: int
+    value_before: int
+    value_after: int
+    """What its shares fetch, all together: before the bid, and after the sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossRow:
+    """What one supplier bore; dollars, to the wei."""
+
+    name: str
+    cash: int
+    """What he had just before."""
+    expected: int
+    """What the lens had said that he would bear."""
+    borne: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLoss:
+    """One `LossBooked` that went beyond the reserves, and who bore it."""
+
+    total: int
+    from_reserves: int
+    from_suppliers: int
+    to_deficit: int
+    provision: int
+    """What was noted before it was booked."""
+    rows: list[LossRow]
+    halted: bool
+
+    @property
+    def rounding(self) -> int:
+        """Booked to suppliers and taken from nobody: negative when they bore a few wei more."""
+        return self.from_suppliers - sum(row.borne for row in self.rows)
+
+    @property
+    def parts(self) -> int:
+        """What the table adds up to."""
+        borne = sum(row.borne for row in self.rows)
+        return self.from_reserves + borne + self.rounding + self.to_deficit
+
+
 @dataclass(slots=True)
 class WorldRecord:
     name: str
@@ -139,6 +220,9 @@ class WorldRecord:
     keeper_gas: int = 0
     lender_change: int = 0
     """Change of the cash of the lender who takes no other risk."""
+    quiet: Quiet | None = None
+    backstop: BackstopSlice | None = None
+    shared: SharedLoss | None = None
 
     @property
     def losses(self) -> list[Loss]:

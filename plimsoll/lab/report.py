@@ -10,10 +10,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from plimsoll.lab.figures import depth, dollars, fates, percent, ratio, verdict
+from plimsoll.lab.figures import bps, depth, dollars, exact, fates, percent, ratio, verdict
 from plimsoll.lab.record import Portrait, RunRecord, WorldRecord
 
 _PLAIN_WIDTH = 132
+_WAD_PER_BPS = 10**14
 
 
 def console() -> Console:
@@ -54,10 +55,15 @@ class Report:
         self.to.print(f"[bold]{self.run.title}[/bold]: {self.run.label}")
         self._market()
         self._openings()
+        for world in self.run.worlds:
+            self._quiet(world)
         self._outcomes()
         for world in self.run.worlds:
             self._slices(world)
         self._losses()
+        for world in self.run.worlds:
+            self._backstop(world)
+            self._shared(world)
         for world in self.run.worlds:
             self._books(world)
         self._summary()
@@ -177,6 +183,66 @@ class Report:
                 f"{world.keeper_gas:,} in {world.keeper_transactions} tx",
             )
         self.to.print(table)
+
+    def _quiet(self, world: WorldRecord) -> None:
+        quiet = world.quiet
+        if quiet is None:
+            return
+        used = percent(quiet.utilisation * _WAD_PER_BPS)
+        title = (
+            f"{world.name} world: {quiet.hours} quiet hours. {used} of the cash "
+            f"is lent at {percent(quiet.borrow_rate)} a year, suppliers earn "
+            f"{percent(quiet.supply_rate)}; {quiet.reports} batches of signed reports set funding"
+        )
+        table = self._table(title, ["account", "interest", "funding"])
+        for row in quiet.rows:
+            table.add_row(row.name, dollars(row.interest, 4), dollars(row.funding, 4))
+        table.add_row("reserves", dollars(quiet.to_reserves, 4), "")
+        self.to.print(table)
+        agreed = ", ".join(f"{name} {bps(value)}" for name, value in quiet.premiums.items())
+        self.to.print(f"premiums agreed on, over the index: {agreed or 'none'}", style="dim")
+
+    def _backstop(self, world: WorldRecord) -> None:
+        taken = world.backstop
+        if taken is None:
+            return
+        table = self._table(f"{world.name} world: the backstop buys what nobody bids on", ["", ""])
+        for label, value in (
+            ("depth of the auction", depth(taken.depth)),
+            ("slice of the account", percent(taken.fraction)),
+            ("worth of the slice", dollars(taken.equity, 2)),
+            ("its price", dollars(taken.price, 2)),
+            ("drawn from the reserves as margin", dollars(taken.funding, 2)),
+            ("part sold again, by orders it signs by ERC-1271", percent(taken.unwound)),
+            ("returned to the reserves", dollars(taken.swept, 2)),
+            ("all shares fetch, before", dollars(taken.value_before, 2)),
+            ("all shares fetch, after", dollars(taken.value_after, 2)),
+        ):
+            table.add_row(label, value)
+        self.to.print(table)
+
+    def _shared(self, world: WorldRecord) -> None:
+        """A table that adds up to the loss, to the wei."""
+        loss = world.shared
+        if loss is None:
+            return
+        table = self._table(
+            f"{world.name} world: a loss beyond the reserves, shared to the wei",
+            ["who bears it", "cash before", "foreseen", "bears"],
+        )
+        table.add_row("reserves (the backstop)", "", "", exact(loss.from_reserves))
+        for row in loss.rows:
+            table.add_row(
+                row.name, dollars(row.cash, 2), dollars(row.expected, 2), exact(row.borne)
+            )
+        table.add_row("rounding, kept by the vault", "", "", exact(loss.rounding))
+        table.add_row("recorded deficit", "", "", exact(loss.to_deficit))
+        table.add_section()
+        table.add_row("sum", "", "", exact(loss.parts))
+        table.add_row("loss that was booked", "", "", exact(loss.total))
+        self.to.print(table)
+        halted = "new risk is halted" if loss.halted else "new risk goes on"
+        self.to.print(f"{dollars(loss.provision, 2)} were provided for; {halted}", style="dim")
 
     def _books(self, world: WorldRecord) -> None:
         """Each check on two lines: what is claimed and found, and the two numbers."""

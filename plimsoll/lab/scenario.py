@@ -90,6 +90,11 @@ class House(Strict):
     desk_cash: Dollars = Decimal(2_000_000)
     """Of the account that bids."""
     reserves: Dollars = Decimal(250_000)
+    """What the backstop's holders pay in."""
+    quiet_hours: Annotated[int, Field(ge=1, le=48)] = 4
+    """Before the prices move: interest runs, and premiums are reported every hour."""
+    premium: Annotated[Decimal, Field(ge=Decimal("-0.05"), le=Decimal("0.05"))] = Decimal("0.0008")
+    """Of the maker's quotes over the index in that time, in parts of the index."""
 
 
 class Scenario(Strict):

@@ -1,0 +1,90 @@
+"""The pool as the chain stores it at any block, in the twin, and the interest that it booked.
+
+What the twin books from the storage of one block to the time of the next is compared to nothing
+that the run remembers: docs/ledger.md, section 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eth_utils.crypto import keccak
+
+from plimsoll.chain import Chain
+from plimsoll.risk.ledger.pool import RAY, Lending, Pool
+
+_POOL, _CONTROL, _ACCOUNTS = 7, 10, 0
+"""Slots of the ClearingHouse."""
+_LENDING_BIT = 216
+_PRINCIPAL_BITS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Over many bookings. The first two in dollars times RAY, exact."""
+
+    paid: int = 0
+    earned: int = 0
+    to_reserves: int = 0
+    bookings: int = 0
+
+    @property
+    def paid_down(self) -> int:
+        return self.paid // RAY
+
+    @property
+    def earned_down(self) -> int:
+        return self.earned // RAY
+
+
+def pool_at(chain: Chain, block: int) -> Pool:
+    """As stored: interest since `accrued_at` is not booked yet."""
+    slots = [_POOL, _POOL + 1, _POOL + 2, _CONTROL]
+    keys = [slot.to_bytes(32, "big") for slot in slots]
+    raw = chain.call(chain.clearing_house.functions.extsload(keys), block)
+    indices, principals, capital, control = (int.from_bytes(word, "big") for word in raw)
+    terms = control >> _LENDING_BIT
+    return Pool(
+        supply_index=indices % (1 << 112),
+        borrow_index=(indices >> 112) % (1 << 112),
+        accrued_at=indices >> 224,
+        supplied=principals % (1 << 128),
+        borrowed=principals >> 128,
+        net_quote=_signed(capital, 128),
+        capital=_signed(capital >> 128, 128),
+        lending=Lending(
+            kink=terms % (1 << 7),
+            rate_at_kink=(terms >> 7) % (1 << 13),
+            rate_at_full=(terms >> 20) % (1 << 13),
+            reserve_share=(terms >> 33) % (1 << 7),
+        ),
+    )
+
+
+def principal_at(chain: Chain, account: bytes, block: int) -> int:
+    """The cash of an account before the index: the lowest field of its first word."""
+    base = keccak(account + _ACCOUNTS.to_bytes(32, "big"))
+    (word,) = chain.call(chain.clearing_house.functions.extsload([base]), block)
+    return _signed(int.from_bytes(word, "big"), _PRINCIPAL_BITS)
+
+
+def interest_booked(chain: Chain, blocks: Iterable[int]) -> Interest:
+    """What was booked in these blocks: each books at most once, from the state before it."""
+    paid = earned = to_reserves = bookings = 0
+    for block in blocks:
+        now = chain.w3.eth.get_block(block)["timestamp"]
+        before = pool_at(chain, block - 1)
+        if pool_at(chain, block).accrued_at != now or before.accrued_at in (0, now):
+            continue
+        after = before.accrued(now)
+        paid += before.borrowed * (after.borrow_index - before.borrow_index)
+        earned += before.supplied * (after.supply_index - before.supply_index)
+        to_reserves += after.capital - before.capital
+        bookings += 1
+    return Interest(paid, earned, to_reserves, bookings)
+
+
+def _signed(word: int, bits: int) -> int:
+    low = word % (1 << bits)
+    return low - (1 << bits) if low >> (bits - 1) else low
