@@ -13,7 +13,7 @@ from ape.api import BlockAPI
 from silverback import SilverbackBot
 
 from plimsoll.chain import Addresses, Chain
-from plimsoll.keeper import keeper_on, manifest_from
+from plimsoll.keeper import housekeeper_beside, keeper_on, manifest_from
 from plimsoll.keeper.wallet import WalletChain
 
 bot = SilverbackBot()
@@ -22,6 +22,7 @@ w3 = chain.provider.web3
 keeper = keeper_on(
     WalletChain(w3, addresses, bot.signer) if bot.signer else Chain(w3, addresses), os.environ
 )
+housekeeper = housekeeper_beside(keeper, os.environ)
 at_work = Lock()
 
 
@@ -31,6 +32,7 @@ def look(block: BlockAPI) -> dict[str, int]:
     if not at_work.acquire(blocking=False):
         return {}
     try:
-        return keeper.step().metrics()
+        metrics = keeper.step().metrics()
+        return metrics | (housekeeper.step().metrics() if housekeeper else {})
     finally:
         at_work.release()

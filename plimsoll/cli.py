@@ -1,14 +1,18 @@
-"""The command `plimsoll`: accounts, trades, markets and collateral from a terminal. Only reads.
+"""The command `plimsoll`: accounts, trades, markets, collateral and solvency from a terminal.
 
+Everything but `reporter` only reads.
 Tables on a terminal, plain columns in a pipe. Assets are shown rounded down, requirements up.
 """
 
 import json
+import os
+import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import click
+from eth_account import Account as Keys
 from eth_typing import ChecksumAddress, HexAddress, HexStr
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +31,7 @@ from plimsoll.records import (
     MarginParts,
     Portfolio,
 )
+from plimsoll.reporter.settings import reporter_on
 from plimsoll.risk.params import Kind
 from plimsoll.snapshot import LiquidationPrices
 from plimsoll.units import show_down, show_up
@@ -382,6 +387,52 @@ def explain(ctx: click.Context, asset: str, amount: str) -> None:
     house: Plimsoll = ctx.obj()
     value = house.asset(_number(asset)).explain(amount)
     Show().facts(f"{amount} of asset {asset}", _collateral_rows(value))
+
+
+@main.command()
+@click.pass_context
+def solvency(ctx: click.Context) -> None:
+    """Whether the house can pay, and what cash costs and earns now."""
+    house: Plimsoll = ctx.obj()
+    now, end = house.solvency(), house.wind_down()
+    state = "halted" if now.halted else "shut" if now.shut else "open"
+    if end.resume_ready_at or end.shut_ready_at:
+        state += f", changes from {end.resume_ready_at or end.shut_ready_at}"
+    Show().facts(
+        "The house",
+        [
+            ("new risk", state),
+            ("reserves", show_down(now.reserves)),
+            ("losses provided for", show_up(now.provision)),
+            ("deficit", show_up(now.deficit)),
+            ("settlement tokens present", show_down(now.tokens)),
+            ("utilisation", _percent_up(now.utilisation)),
+            ("borrowers pay, a year", _percent_up(now.borrow_rate)),
+            ("suppliers earn, a year", _percent_down(now.supply_rate)),
+        ],
+    )
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Look once, report, and end.")
+@click.option("--every", default=15.0, show_default=True, help="Seconds between looks.")
+@click.pass_context
+def reporter(ctx: click.Context, once: bool, every: float) -> None:
+    """Signs premiums and reports them once a quorum agrees; one line of JSON a pass.
+
+    Set up by PLIMSOLL_REPORTER_SOURCE, _BOX, _KEYS (or _COMMAND with _ADDRESS), _SENDER and
+    _UNDERLYINGS. Without a sender it only says what it would report.
+    """
+    house: Plimsoll = ctx.obj()
+    sender = os.environ.get("PLIMSOLL_REPORTER_SENDER")
+    if sender:
+        house = house.signed_by(Keys.from_key(sender))
+    working = reporter_on(house.chain, os.environ)
+    while True:
+        click.echo(json.dumps(working.step().to_json()))
+        if once:
+            return
+        time.sleep(every)
 
 
 class Show:

@@ -2,9 +2,16 @@
 
 from plimsoll.keeper.act import Keeper, Outcome, Report
 from plimsoll.keeper.decide import Limits, Plan, Seen, Snapshot, decide
-from plimsoll.keeper.settings import keeper_from, keeper_on, manifest_from
+from plimsoll.keeper.housekeeping import Housekeeper
+from plimsoll.keeper.settings import (
+    housekeeper_beside,
+    keeper_from,
+    keeper_on,
+    manifest_from,
+)
 
 __all__ = [
+    "Housekeeper",
     "Keeper",
     "Limits",
     "Outcome",
@@ -13,6 +20,7 @@ __all__ = [
     "Seen",
     "Snapshot",
     "decide",
+    "housekeeper_beside",
     "keeper_from",
     "keeper_on",
     "manifest_from",

@@ -1,6 +1,6 @@
 """`python -m plimsoll.keeper`: liquidates until interrupted; `--once`: looks once.
 
-One line of JSON a pass.
+One line of JSON a pass, and one more of what was done to keep house.
 """
 
 import json
@@ -14,7 +14,8 @@ import click
 
 from plimsoll.errors import PlimsollError
 from plimsoll.keeper.act import Keeper
-from plimsoll.keeper.settings import keeper_from
+from plimsoll.keeper.housekeeping import Housekeeper
+from plimsoll.keeper.settings import housekeeper_beside, keeper_from
 
 
 @click.command()
@@ -34,26 +35,30 @@ def cli(once: bool, every: float, rpc: str | None, manifest: str | None) -> None
     signal.signal(signal.SIGTERM, _end)
     try:
         keeper = keeper_from(environment)
-        _pass(keeper) if once else _follow(keeper, every)
+        housekeeper = housekeeper_beside(keeper, environment)
+        _pass(keeper, housekeeper) if once else _follow(keeper, housekeeper, every)
     except PlimsollError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _follow(keeper: Keeper, every: float) -> None:
+def _follow(keeper: Keeper, housekeeper: Housekeeper | None, every: float) -> None:
     """One pass for every new block, and again at once while passes find something to do."""
     looked_at = None
     while True:
         if looked_at != (head := keeper.chain.w3.eth.get_block("latest")["hash"]):
-            _pass(keeper)
+            _pass(keeper, housekeeper)
             looked_at = head
         else:
             time.sleep(every)
 
 
-def _pass(keeper: Keeper) -> None:
+def _pass(keeper: Keeper, housekeeper: Housekeeper | None) -> None:
+    """Liquidation first: it cannot wait."""
     print(json.dumps(keeper.step().to_json()), flush=True)
+    if housekeeper is not None:
+        print(json.dumps({"upkeep": housekeeper.step().to_json()}), flush=True)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@
 | `KEEPER_UNWIND_BPS` | cost of trading out of a slice, of its gross value |
 | `KEEPER_FREE_SHARE_BPS` | share of the free collateral that bids may use |
 | `KEEPER_GAS_GWEI` | highest gas price |
+| `KEEPER_UPKEEP` | 1 has it also keep house: prices, gauge, provisions, copies, winding down |
 | `KEEPER_BACKSTOP` | 1 has it also tend the backstop: bids, sweeps, settlements, at its own gas |
 """
 
@@ -31,10 +32,11 @@ from plimsoll import deployments
 from plimsoll.chain import Addresses, Chain
 from plimsoll.deployments import Manifest
 from plimsoll.errors import InvalidConnectionError
-from plimsoll.instruments import AccountId
+from plimsoll.instruments import CASH, AccountId
 from plimsoll.keeper.act import Keeper
 from plimsoll.keeper.decide import WAD, Limits
 from plimsoll.keeper.discover import Directory
+from plimsoll.keeper.housekeeping import Housekeeper
 
 _LIMITS = {
     "KEEPER_SLICE": ("slice_gross", WAD),
@@ -68,6 +70,16 @@ def keeper_on(chain: Chain, environment: Mapping[str, str]) -> Keeper:
         native_underlying=_whole("KEEPER_NATIVE", native) if native else None,
         tends_backstop=environment.get("PLIMSOLL_KEEPER_BACKSTOP") == "1",
     )
+
+
+def housekeeper_beside(keeper: Keeper, environment: Mapping[str, str]) -> Housekeeper | None:
+    """Who keeps house with the same key and the same list of accounts; none unless asked for."""
+    if environment.get("PLIMSOLL_KEEPER_UPKEEP") != "1":
+        return None
+    known = keeper.chain.addresses
+    assets = sorted(asset for asset in known.assets.values() if asset != CASH)
+    underlyings = sorted(known.underlyings.values())
+    return Housekeeper(keeper.chain, keeper.directory, underlyings, assets)
 
 
 def limits_from(environment: Mapping[str, str]) -> Limits:

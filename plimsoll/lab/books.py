@@ -187,8 +187,9 @@ class Books:
 
     @cached_property
     def _interest(self) -> Interest:
-        """What the twin books, block by block."""
-        return interest_booked(self.chain, sorted({told.block for told in self.events}))
+        """What the twin books, block by block; before the first there was no house."""
+        _, *blocks = sorted({told.block for told in self.events})
+        return interest_booked(self.chain, blocks)
 
     def _price(self, block: int, args: Mapping[str, Any]) -> int:
         """What a slice had to cost, from the account as it was in the block before."""

@@ -32,7 +32,7 @@ _OF_CAP = Decimal("0.8")
 """How much of the open interest that the reserves still allow the latecomer takes."""
 _OWN = Decimal("0.22")
 """His own money, in parts of what he holds."""
-_FIRST_FALL = Decimal("0.83")
+_FIRST_FALL = Decimal("0.81")
 _HOLE = Decimal("1.35")
 """What his account lacks after the gap, in parts of the reserves."""
 _LOWEST = Decimal("0.25")

@@ -1,0 +1,281 @@
+"""The shell around `decide_upkeep`: reads at one block, sends, reports. It keeps no state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from web3.contract import Contract
+from web3.contract.contract import ContractFunction
+from web3.exceptions import Web3Exception
+
+from plimsoll.chain import Chain, Receipt
+from plimsoll.errors import ContractError, TransactionFailedError
+from plimsoll.instruments import CASH
+from plimsoll.keeper.decide import State
+from plimsoll.keeper.discover import Directory
+from plimsoll.keeper.rounds import HOUR, rounds_of
+from plimsoll.keeper.upkeep import (
+    AuctionSeen,
+    CloseOut,
+    CopySeen,
+    MarketSeen,
+    Note,
+    NoteStanding,
+    Observe,
+    PositionSeen,
+    Refresh,
+    Sample,
+    Settle,
+    UpkeepAction,
+    UpkeepLimits,
+    UpkeepSeen,
+    decide_upkeep,
+)
+from plimsoll.risk.params import (
+    NO_LIMIT,
+    Kind,
+    OutflowParams,
+    SecondSourceParams,
+    SourceKind,
+    SourceParams,
+)
+
+_LIQUIDATION_PAUSED = 1 << 3
+_ROUNDS_AT_ONCE = 24
+_CONTROL_SLOT, _LENDING_BIT = 10, 216
+_CASH_DECIMALS = 6
+_UNLIMITED = 2**256 - 1
+_SIZE_BITS = 104
+_FEED_VIEWS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "name": name,
+        "stateMutability": "view",
+        "inputs": [{"name": "", "type": "uint80"}] if takes_round else [],
+        "outputs": [
+            {"name": "", "type": kind}
+            for kind in ("uint80", "int256", "uint256", "uint256", "uint80")
+        ],
+    }
+    for name, takes_round in (("getRoundData", True), ("latestRoundData", False))
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepOutcome:
+    action: UpkeepAction
+    receipt: Receipt | None = None
+    """None when it was refused, or only thought of (paper mode)."""
+    refusal: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"do": type(self.action).__name__}
+        if self.receipt is not None:
+            told |= {"tx": self.receipt.hash.to_0x_hex(), "gas": self.receipt.gas_used}
+        if self.refusal is not None:
+            told["refused"] = self.refusal
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepReport:
+    block: int
+    time: int
+    outcomes: tuple[UpkeepOutcome, ...]
+    paper: bool
+
+    def metrics(self) -> dict[str, int]:
+        return {
+            "upkeep_sent": sum(each.receipt is not None for each in self.outcomes),
+            "upkeep_refused": sum(each.refusal is not None for each in self.outcomes),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "block": self.block,
+            "time": self.time,
+            **self.metrics(),
+            "paper": self.paper,
+            "actions": [outcome.to_json() for outcome in self.outcomes],
+        }
+
+
+@dataclass
+class Housekeeper:
+    """Does what nobody is paid for; on paper without a key."""
+
+    chain: Chain
+    directory: Directory
+    underlyings: Sequence[int]
+    assets: Sequence[int]
+    limits: UpkeepLimits = field(default_factory=UpkeepLimits)
+
+    @property
+    def paper(self) -> bool:
+        return self.chain.signer is None
+
+    def step(self) -> UpkeepReport:
+        """Looks once and does what is to be done."""
+        seen = self.look()
+        outcomes = tuple(self._do(action) for action in decide_upkeep(seen, self.limits))
+        return UpkeepReport(seen.block, seen.time, outcomes, self.paper)
+
+    def look(self) -> UpkeepSeen:
+        header = self.chain.w3.eth.get_block("latest")
+        block, now = header["number"], header["timestamp"]
+        self.directory.catch_up(block)
+        functions = self.chain.clearing_house.functions
+        actions, _, resumes_at = self._ask(functions.pauseState(), block)
+        _, _, _, shut_at = self._ask(functions.windDown(), block)
+        return UpkeepSeen(
+            block=block,
+            time=now,
+            paused=bool(actions & _LIQUIDATION_PAUSED) and now < resumes_at,
+            shut_at=shut_at,
+            markets=tuple(self._market(u, now, block) for u in self.underlyings),
+            copies=tuple(self._copies(block)),
+            auctions=tuple(self._auctions(block)),
+            positions=tuple(self._positions(block)) if shut_at else (),
+        )
+
+    def _market(self, underlying: int, now: int, block: int) -> MarketSeen:
+        observed_at = self._ask(self._engine.functions.observedAt(underlying), block)
+        return MarketSeen(underlying, observed_at, self._rounds(underlying, now, block))
+
+    def _rounds(self, underlying: int, now: int, block: int) -> tuple[int, ...]:
+        """Those that the gauge waits for; none where nothing measures volatility."""
+        feed = self._feed(underlying, block)
+        if feed is None or not self._word(Kind.VOLATILITY, underlying, block):
+            return ()
+        price, hour, *_ = self._ask(self._engine.functions.volatility(underlying), block)
+        next_hour = hour + 1 if price else now // HOUR
+        known: dict[int, int | None] = {}
+
+        def updated_at(number: int) -> int | None:
+            if number not in known:
+                known[number] = self._updated_at(feed, number, block)
+            return known[number]
+
+        try:
+            latest, *_ = feed.functions.latestRoundData().call(block_identifier=block)
+        except (Web3Exception, ValueError):
+            return ()
+        return rounds_of(next_hour, now, _ROUNDS_AT_ONCE, latest, updated_at)
+
+    @staticmethod
+    def _updated_at(feed: Contract, number: int, block: int) -> int | None:
+        try:
+            _, _, _, moment, _ = feed.functions.getRoundData(number).call(block_identifier=block)
+        except (Web3Exception, ValueError):
+            return None
+        return moment or None
+
+    def _feed(self, underlying: int, block: int) -> Contract | None:
+        """The primary source, or the second where only that is Chainlink's."""
+        for kind, layout in (
+            (Kind.SOURCE, SourceParams),
+            (Kind.SECOND_SOURCE, SecondSourceParams),
+        ):
+            word = self._word(kind, underlying, block)
+            source = layout.from_word(word)
+            if word and source.source is SourceKind.CHAINLINK:
+                address = self.chain.w3.to_checksum_address(f"0x{source.address:040x}")
+                return self.chain.w3.eth.contract(address=address, abi=_FEED_VIEWS)
+        return None
+
+    def _copies(self, block: int) -> Iterator[CopySeen]:
+        functions = self.chain.clearing_house.functions
+        keys = [_CONTROL_SLOT.to_bytes(32, "big")]
+        (control,) = self._ask(functions.extsload(keys), block)
+        applied = int.from_bytes(control, "big") >> _LENDING_BIT
+        yield CopySeen(CASH, applied, self._word(Kind.LENDING, 0, block))
+        for asset in {CASH, *self.assets}:
+            limit = OutflowParams.from_word(self._word(Kind.OUTFLOW, asset, block)).limit
+            in_force = _UNLIMITED if limit == NO_LIMIT else limit * 10 ** self._decimals(asset)
+            yield CopySeen(asset, self._ask(functions.outflow(asset), block)[0], in_force)
+
+    def _decimals(self, asset: int) -> int:
+        if asset == CASH:
+            return _CASH_DECIMALS
+        return self._word(Kind.TOKEN, asset, "latest") >> 176
+
+    def _auctions(self, block: int) -> Iterator[AuctionSeen]:
+        watched = sorted(self.directory.watched)
+        if not watched:
+            return
+        views = self._ask(self.chain.lens.functions.auctions(watched), block)
+        for account, view in zip(watched, views, strict=True):
+            readable, margin, _, auction, *_ = view
+            if readable:
+                call = self.chain.clearing_house.functions.provisionOf(account)
+                provision = self._ask(call, block)
+                yield AuctionSeen(account, State(auction[0]), margin[2], provision)
+
+    def _positions(self, block: int) -> Iterator[PositionSeen]:
+        functions = self.chain.clearing_house.functions
+        marks: dict[int, int | None] = {}
+        for account in sorted(self.directory.known):
+            for word in self._ask(functions.portfolio(account), block)[2]:
+                instrument, size, quote = _position(word)
+                if instrument not in marks:
+                    marks[instrument] = self._basis(instrument, block)
+                basis = marks[instrument]
+                variation = 0 if basis is None else size * basis // 10**18 + quote
+                yield PositionSeen(account, instrument, variation)
+
+    def _basis(self, instrument: int, block: int) -> int | None:
+        """Mark less funding index; none where it cannot be read."""
+        try:
+            mark, _, index, *_ = self._ask(self._engine.functions.marketView(instrument), block)
+        except ContractError:
+            return None
+        return int(mark - index)
+
+    @cached_property
+    def _engine(self) -> Contract:
+        return self.chain.engine
+
+    def _word(self, kind: Kind, number: int, block: Any) -> int:
+        return int(self._ask(self._engine.functions.parameter(int(kind), number), block)[0])
+
+    def _ask(self, function: ContractFunction, block: Any) -> Any:
+        return self.chain.call(function, block)
+
+    def _do(self, action: UpkeepAction) -> UpkeepOutcome:
+        """A refusal is an outcome: somebody else may have been faster."""
+        if self.paper:
+            return UpkeepOutcome(action)
+        try:
+            return UpkeepOutcome(action, self.chain.send(self._function(action)))
+        except (ContractError, TransactionFailedError) as error:
+            return UpkeepOutcome(action, refusal=str(error))
+
+    def _function(self, action: UpkeepAction) -> ContractFunction:
+        house, engine = self.chain.clearing_house.functions, self._engine.functions
+        match action:
+            case Observe(underlyings):
+                return engine.observe(list(underlyings))
+            case Refresh(asset):
+                return house.refresh(asset)
+            case Sample(underlying, rounds):
+                return engine.sampleVolatility(underlying, list(rounds))
+            case Note(account):
+                return house.flag(account)
+            case NoteStanding(account):
+                return house.standStill(account)
+            case Settle(account, instrument):
+                return house.settle(account, instrument)
+            case CloseOut(account, instrument):
+                return house.closeOut(account, instrument)
+
+
+def _position(word: int) -> tuple[int, int, int]:
+    return word >> 2 * _SIZE_BITS, _signed(word >> _SIZE_BITS), _signed(word)
+
+
+def _signed(word: int) -> int:
+    low = word % (1 << _SIZE_BITS)
+    return low - (1 << _SIZE_BITS) if low >> (_SIZE_BITS - 1) else low

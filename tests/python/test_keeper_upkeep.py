@@ -1,0 +1,248 @@
+"""Housekeeping: what it decides, and against the contracts, dying midway included."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from plimsoll.instruments import Instrument
+from plimsoll.keeper.decide import State
+from plimsoll.keeper.discover import Directory
+from plimsoll.keeper.housekeeping import Housekeeper
+from plimsoll.keeper.upkeep import (
+    CLOSING_DELAY,
+    HOUR,
+    AuctionSeen,
+    CloseOut,
+    CopySeen,
+    MarketSeen,
+    Note,
+    NoteStanding,
+    Observe,
+    PositionSeen,
+    Refresh,
+    Sample,
+    Settle,
+    UpkeepLimits,
+    UpkeepSeen,
+    decide_upkeep,
+)
+from plimsoll.protocol import Account
+from plimsoll.risk.params import Kind, LendingParams, OutflowParams
+from plimsoll.units import WAD
+from tests.evm import actor
+from tests.unit.lens_house import BTC, ETH, USD, WETH, House
+
+NOW = 10**6
+LIMITS = UpkeepLimits()
+QUIET = UpkeepSeen(block=1, time=NOW, paused=False, shut_at=0)
+ACCOUNT = b"\x01" * 32
+AUCTION = AuctionSeen(ACCOUNT, State.RUNNING, -50 * WAD, 50 * WAD)
+LOSING = PositionSeen(ACCOUNT, 7, -10 * WAD)
+
+
+def decided(**seen: object) -> list[object]:
+    return list(decide_upkeep(replace(QUIET, **seen), LIMITS))  # type: ignore[arg-type]
+
+
+class TestDecide:
+    def test_a_house_in_order_needs_nothing(self) -> None:
+        assert (
+            decided(
+                markets=(MarketSeen(ETH, NOW - HOUR + 1),),
+                copies=(CopySeen(USD, 5, 5),),
+                auctions=(AUCTION,),
+                positions=(LOSING,),
+            )
+            == []
+        )
+
+    def test_observes_together_whatever_is_an_hour_old(self) -> None:
+        old = (MarketSeen(ETH, NOW - HOUR), MarketSeen(BTC, NOW - 1), MarketSeen(3, 0))
+        assert decided(markets=old) == [Observe((ETH, 3))]
+
+    def test_samples_the_rounds_that_it_found(self) -> None:
+        assert decided(markets=(MarketSeen(ETH, NOW, (4, 9)),)) == [Sample(ETH, (4, 9))]
+
+    def test_refreshes_what_differs(self) -> None:
+        copies = (CopySeen(USD, 5, 5), CopySeen(WETH, 5, 6))
+        assert decided(copies=copies) == [Refresh(WETH)]
+
+    @pytest.mark.parametrize(
+        ("change", "actions"),
+        [
+            ({"provision": 40 * WAD}, [Note(ACCOUNT)]),
+            ({"provision": 60 * WAD}, [Note(ACCOUNT)]),
+            ({"provision": 40 * WAD + 1}, []),
+            ({"provision": 0, "state": State.HALTED}, [Note(ACCOUNT)]),
+            ({"provision": 0, "state": State.OBSERVED}, []),
+            ({"state": State.STANDING}, []),
+            ({"state": State.STANDING, "maintenance_equity": 1}, [NoteStanding(ACCOUNT)]),
+        ],
+    )
+    def test_notes_a_provision_that_is_wrong(
+        self, change: dict[str, object], actions: list[object]
+    ) -> None:
+        seen = replace(AUCTION, **change)  # type: ignore[arg-type]
+        assert decided(auctions=(seen,)) == actions
+        assert decided(auctions=(seen,), paused=True) == []
+
+    def test_a_hole_is_in_whole_millionths_rounded_up(self) -> None:
+        assert replace(AUCTION, maintenance_equity=-1).hole == 10**12
+        assert replace(AUCTION, maintenance_equity=-(10**12)).hole == 10**12
+        assert replace(AUCTION, maintenance_equity=5).hole == 0
+
+    def test_once_shut_losers_are_settled_and_then_all_is_closed_out(self) -> None:
+        winning = replace(LOSING, variation=10 * WAD)
+        held = (LOSING, winning, replace(LOSING, variation=-10 * WAD + 1))
+        shut = NOW - CLOSING_DELAY + 1
+        assert decided(shut_at=shut, positions=held) == [Settle(ACCOUNT, 7)]
+        assert decided(shut_at=shut - 1, positions=held) == [CloseOut(ACCOUNT, 7)] * 3
+
+
+class Listed(Directory):
+    """A directory that was told its accounts: the test chain keeps no logs."""
+
+    def catch_up(self, head: int) -> None:
+        self.read_to = head
+
+
+@pytest.fixture(scope="module")
+def built() -> House:
+    return House()
+
+
+@pytest.fixture
+def house(built: House):
+    with built.evm.anchored():
+        yield built
+
+
+@pytest.fixture
+def pair(house: House) -> tuple[Account, Account]:
+    long, short = house.person("long", USD=5_000), house.person("short", USD=100_000)
+    house.trade(long, short, "ETH", "10")
+    return long, short
+
+
+def keeper_of(house: House, *accounts: Account) -> Housekeeper:
+    chain = house.seen_by(actor("keeper")).chain
+    directory = Listed(chain, 0)
+    directory.known = {account.id.encode() for account in accounts}
+    directory.watched = set(directory.known)
+    return Housekeeper(chain, directory, [ETH, BTC], [WETH])
+
+
+def done(keeper: Housekeeper) -> list[object]:
+    """What was done, none of it refused."""
+    report = keeper.step()
+    assert [outcome.refusal for outcome in report.outcomes] == [None] * len(report.outcomes)
+    return [outcome.action for outcome in report.outcomes]
+
+
+def enact(house: House, kind: Kind, number: int, word: int) -> None:
+    engine = house.terms.engine
+    engine.submit(kind, number, word)
+    if not engine.call.parameter(kind, number).readyAt:
+        return
+    house.wait(2 * 86_400)
+    engine.accept(kind, number)
+
+
+class TestAgainstTheContracts:
+    def test_observes_every_hour(self, house: House) -> None:
+        keeper = keeper_of(house)
+        assert done(keeper) == []
+        house.evm.warp(HOUR)
+        for underlying in (ETH, BTC):
+            house.set_price("ETH" if underlying == ETH else "BTC", 2_000, observe=False)
+        assert done(keeper) == [Observe((ETH, BTC))]
+        assert done(keeper) == []
+
+    def test_brings_copies_up_to_the_words_in_force(self, house: House) -> None:
+        keeper = keeper_of(house)
+        enact(house, Kind.LENDING, 0, LendingParams(80, 50, 600, 10).word)
+        assert done(keeper) == [Refresh(USD)]
+        # Nobody supplied anything: the next loan would cost what a full pool costs.
+        assert house.deployer.solvency().borrow_rate == Decimal("0.6")
+        enact(house, Kind.OUTFLOW, WETH, OutflowParams(limit=1_000).word)
+        enact(house, Kind.OUTFLOW, USD, OutflowParams(limit=5_000_000).word)
+        assert sorted(action.asset for action in done(keeper)) == [USD, WETH]  # type: ignore[attr-defined]
+        assert house.deployer.asset("WETH").outflow().limit == 1_000
+        assert house.deployer.asset("USD").outflow().limit == 5_000_000
+        assert done(keeper) == []
+
+    def test_one_that_died_after_half_its_work_does_the_rest(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        enact(house, Kind.OUTFLOW, WETH, OutflowParams(limit=1_000).word)
+        enact(house, Kind.OUTFLOW, USD, OutflowParams(limit=5_000_000).word)
+        keeper = keeper_of(house)
+        sent: list[object] = []
+        send = type(keeper.chain).send
+
+        def dies(self, *args, **overrides):
+            if sent:
+                raise KeyboardInterrupt
+            sent.append(args)
+            return send(self, *args, **overrides)
+
+        with monkeypatch.context() as death:
+            death.setattr(type(keeper.chain), "send", dies)
+            with pytest.raises(KeyboardInterrupt):
+                keeper.step()
+        assert len(done(keeper_of(house))) == 1
+        assert done(keeper_of(house)) == []
+
+    def test_notes_what_an_auction_is_about_to_lose(
+        self, house: House, pair: tuple[Account, Account]
+    ) -> None:
+        long, short = pair
+        keeper = keeper_of(house, long)
+        house.set_price("ETH", 1_560)
+        long.auction.flag()
+        house.wait(15)
+        long.auction.flag()
+        assert long.auction.provision() == 0
+        assert done(keeper) == []
+        house.set_price("ETH", 1_400)
+        assert done(keeper) == [Note(long.id.encode())]
+        assert long.auction.provision() == house.deployer.provisions() > 900
+        assert short.loss_share().expected == 0
+        assert done(keeper) == []
+
+    def test_winds_down_in_order(self, house: House, pair: tuple[Account, Account]) -> None:
+        keeper = keeper_of(house, *pair)
+        house.set_price("ETH", 1_900)
+        house.contract.submitShutdown()
+        house.wait(2 * 86_400)
+        house.contract.acceptShutdown()
+        assert house.deployer.wind_down().shut_at
+        perpetual = Instrument.perpetual(ETH).encode()
+        assert done(keeper) == [Settle(pair[0].id.encode(), perpetual)]
+        house.wait(CLOSING_DELAY)
+        closed = sorted(account.id.encode() for account in pair)
+        assert done(keeper) == [CloseOut(account, perpetual) for account in closed]
+        assert all(not account.portfolio().positions for account in pair)
+        assert done(keeper) == []
+
+    def test_on_paper_nothing_is_sent_and_all_is_told(self, house: House) -> None:
+        house.evm.warp(HOUR)
+        keeper = keeper_of(house)
+        keeper.chain.signer = None
+        report = keeper.step()
+        assert report.paper
+        assert report.metrics() == {"upkeep_sent": 0, "upkeep_refused": 0}
+        told = json.loads(json.dumps(report.to_json()))
+        assert [action["do"] for action in told["actions"]] == ["Observe"]
+
+    def test_a_refusal_is_an_outcome(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        keeper = keeper_of(house)
+        seen = replace(keeper.look(), copies=(CopySeen(200, 0, 1),))
+        monkeypatch.setattr(Housekeeper, "look", lambda _: seen)
+        (outcome,) = keeper.step().outcomes
+        assert outcome.receipt is None
+        assert "UnknownAsset" in (outcome.refusal or "")
