@@ -16,7 +16,7 @@ Keys.enable_unaudited_hdwallet_features()
 
 _MAKER, _LENDER, _DESK, _KEEPER, _FIRST_TRADER = 1, 2, 3, 4, 5
 """Number 0 deployed, and reports the prices."""
-_QUOTER, _LATECOMER, _FIRST_REPORTER, _FIRST_HOLDER = 100, 101, 110, 120
+_QUOTER, _LATECOMER, _TREASURY, _FIRST_REPORTER, _FIRST_HOLDER = 100, 101, 102, 110, 120
 """Beyond those whom Anvil gives ether."""
 REPORTERS, HOLDERS = 3, 2
 
@@ -90,6 +90,11 @@ class Cast:
         return self._actor("latecomer", _LATECOMER)
 
     @cached_property
+    def treasury(self) -> Actor:
+        """Borrows cash against bitcoin, for interest."""
+        return self._actor("treasury", _TREASURY)
+
+    @cached_property
     def reporters(self) -> list[Actor]:
         """Sign premiums, each what he sees."""
         return [self._actor(f"reporter {n + 1}", _FIRST_REPORTER + n) for n in range(REPORTERS)]
@@ -102,7 +107,7 @@ class Cast:
     @property
     def without_ether(self) -> list[Actor]:
         """Those who need some from the node."""
-        return [self.latecomer, *self.reporters, *self.holders]
+        return [self.latecomer, self.treasury, *self.reporters, *self.holders]
 
     def trader(self, number: int, name: str) -> Actor:
         return self._actor(name, _FIRST_TRADER + number)

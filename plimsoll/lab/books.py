@@ -15,7 +15,7 @@ from web3.types import FilterParams, TxReceipt
 from plimsoll.chain import Chain
 from plimsoll.instruments import CASH, Holding, Instrument
 from plimsoll.keeper.discover import Directory
-from plimsoll.lab.interest import Interest, interest_booked, pool_at
+from plimsoll.lab.interest import Interest, call_at, interest_booked, pool_at
 from plimsoll.lab.record import Check, PoolReading
 from plimsoll.protocol import Plimsoll
 from plimsoll.records import Margin, Portfolio
@@ -192,9 +192,10 @@ class Books:
         return interest_booked(self.chain, blocks)
 
     def _price(self, block: int, args: Mapping[str, Any]) -> int:
-        """What a slice had to cost, from the account as it was in the block before."""
+        """What a slice had to cost, from the account as it was before, at the moment of the bid."""
         margin_of = self.chain.clearing_house.functions.margin(args["account"])
-        _, _, equity, _, maintenance, _ = self.chain.call(margin_of, block - 1)
+        moment = self.chain.w3.eth.get_block(block)["timestamp"]
+        _, _, equity, _, maintenance, _ = call_at(self.chain, margin_of, block - 1, moment)
         scaled: int = args["fraction"] * (equity * BPS - args["depth"] * maintenance)
         price: int = -(-scaled // (WAD * BPS))
         return price

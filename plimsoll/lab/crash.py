@@ -42,6 +42,7 @@ _ORDER_SECONDS = 600
 # What the desk pays the maker on either side of the index price to be rid of what it took over.
 _HALF_SPREAD = Decimal("0.0005")
 _SIZE_PLACES = Decimal("0.000001")
+_PLEDGED, _PLEDGED_TIMES = "WBTC", 3
 # As many as the backstop ever uses.
 _SUB_ACCOUNTS = 8
 
@@ -93,6 +94,7 @@ class Crash:
             self.cast.quoter.address, Delegation.build(markets=self.exchange.underlyings.values())
         )
         self._pay_in_reserves(house.reserves)
+        self._lend(house.borrowed)
         portraits = [self._open_trader(number) for number in range(len(self.scenario.traders))]
         self.record = WorldRecord(self.world.value, portraits)
 
@@ -102,6 +104,13 @@ class Crash:
         for holder, part in zip(self.cast.holders, parts, strict=True):
             self.mint(self.exchange.cash.symbol, holder.address, part)
             Backstop(holder.house.chain).deposit(part)
+
+    def _lend(self, dollars: Decimal) -> None:
+        """The treasury pledges and draws: what is lent sets what cash costs and earns."""
+        treasury, pledged = self.cast.treasury, self.exchange.tokens[_PLEDGED]
+        amount = (dollars * _PLEDGED_TIMES / pledged.value).quantize(_SIZE_PLACES)
+        self._pay_in(treasury, treasury.account(), pledged.symbol, amount)
+        treasury.account().borrow(dollars)
 
     def wait(self) -> None:
         """Quiet hours: interest runs, and funding by signed reports."""
@@ -117,7 +126,10 @@ class Crash:
         owned = {
             each.name: [c.account for c in each.compartments] for each in self.record.portraits
         }
-        house = {a.name: [a.account().id.encode()] for a in (self.cast.maker, self.cast.lender)}
+        house = {
+            actor.name: [actor.account().id.encode()]
+            for actor in (self.cast.treasury, self.cast.maker, self.cast.lender)
+        }
         desk = {self.cast.desk.name: [self.cast.desk.account().id.encode()]}
         self.record.quiet = hours.run(self.scenario.house.quiet_hours, {**owned, **house, **desk})
 
@@ -143,7 +155,8 @@ class Crash:
 
     def _names(self) -> dict[bytes, str]:
         """Everybody's accounts by what people call them."""
-        actors = (self.cast.maker, self.cast.lender, self.cast.desk, self.cast.latecomer)
+        cast = self.cast
+        actors = (cast.maker, cast.lender, cast.desk, cast.treasury, cast.latecomer)
         names = {actor.account().id.encode(): actor.name for actor in actors}
         for portrait in self.record.portraits:
             for each in portrait.compartments:

@@ -15,7 +15,7 @@ from plimsoll.chain import Chain, Event, Receipt
 from plimsoll.errors import ContractError
 from plimsoll.instruments import AccountId, Instrument
 from plimsoll.lab.actors import Cast
-from plimsoll.lab.interest import pool_at, principal_at
+from plimsoll.lab.interest import call_at, pool_at, principal_at
 from plimsoll.lab.node import Anvil
 from plimsoll.lab.prices import TICK
 from plimsoll.lab.record import BackstopSlice, LossRow, SharedLoss
@@ -116,7 +116,8 @@ class Gap:
         self._wait_for(vault, account.id)
         receipt = vault.bid(account.id)
         bought, taken = receipt.one("SliceBought").args, receipt.one("SliceTaken").args
-        margin = self.chain.call(self._margin(account), receipt.block - 1)
+        moment = self.chain.w3.eth.get_block(receipt.block)["timestamp"]
+        margin = call_at(self.chain, self._margin(account), receipt.block - 1, moment)
         depth = taken["depth"]
         self.tell(f"the backstop took a slice at a depth of {depth / 100:.1f} %")
         sub_account = AccountId.decode(bought["subAccount"])

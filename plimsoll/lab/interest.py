@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from eth_utils.abi import collapse_if_tuple
 from eth_utils.crypto import keccak
+from hexbytes import HexBytes
+from web3.contract.contract import ContractFunction
+from web3.types import RPCEndpoint
 
 from plimsoll.chain import Chain
 from plimsoll.risk.ledger.pool import RAY, Lending, Pool
@@ -67,6 +72,19 @@ def principal_at(chain: Chain, account: bytes, block: int) -> int:
     base = keccak(account + _ACCOUNTS.to_bytes(32, "big"))
     (word,) = chain.call(chain.clearing_house.functions.extsload([base]), block)
     return _signed(int.from_bytes(word, "big"), _PRINCIPAL_BITS)
+
+
+def call_at(chain: Chain, function: ContractFunction, block: int, moment: int) -> Any:
+    """What a view of the state after a block would say at a later moment. Of our node only."""
+    call = {
+        "to": function.address,
+        "data": chain.clearing_house.encode_abi(function.abi_element_identifier, function.args),
+    }
+    asked = [call, hex(block), {}, {"time": hex(moment)}]
+    raw = chain.w3.provider.make_request(RPCEndpoint("eth_call"), asked)["result"]
+    kinds = [collapse_if_tuple(dict(output)) for output in function.abi["outputs"]]
+    decoded = chain.w3.codec.decode(kinds, HexBytes(raw))
+    return decoded[0] if len(decoded) == 1 else decoded
 
 
 def interest_booked(chain: Chain, blocks: Iterable[int]) -> Interest:

@@ -189,12 +189,14 @@ class Report:
         if quiet is None:
             return
         used = percent(quiet.utilisation * _WAD_PER_BPS)
-        title = (
-            f"{world.name} world: {quiet.hours} quiet hours. {used} of the cash "
-            f"is lent at {percent(quiet.borrow_rate)} a year, suppliers earn "
-            f"{percent(quiet.supply_rate)}; {quiet.reports} batches of signed reports set funding"
+        self.to.print(
+            f"{world.name} world, {quiet.hours} quiet hours: {used} of the cash is lent, borrowers "
+            f"pay {percent(quiet.borrow_rate)} a year, suppliers earn {percent(quiet.supply_rate)};"
+            f" {quiet.reports} batches of signed reports set funding",
+            style="italic",
+            soft_wrap=True,
         )
-        table = self._table(title, ["account", "interest", "funding"])
+        table = self._table("Interest and funding", ["account", "interest", "funding"])
         for row in quiet.rows:
             table.add_row(row.name, dollars(row.interest, 4), dollars(row.funding, 4))
         table.add_row("reserves", dollars(quiet.to_reserves, 4), "")

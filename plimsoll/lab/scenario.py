@@ -91,6 +91,8 @@ class House(Strict):
     """Of the account that bids."""
     reserves: Dollars = Decimal(250_000)
     """What the backstop's holders pay in."""
+    borrowed: Dollars = Decimal(12_000_000)
+    """What a treasury draws in cash against bitcoin worth three times as much."""
     quiet_hours: Annotated[int, Field(ge=1, le=48)] = 4
     """Before the prices move: interest runs, and premiums are reported every hour."""
     premium: Annotated[Decimal, Field(ge=Decimal("-0.05"), le=Decimal("0.05"))] = Decimal("0.0008")

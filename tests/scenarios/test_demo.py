@@ -123,10 +123,82 @@ def test_the_gap_leaves_bad_debt_and_says_who_bore_it(worlds):
         losses = [loss for each in compartments for loss in each["losses"]]
         assert losses
         borne = sum(number(loss["from_reserves"]) for loss in losses)
-        before, after = world["pool_before"], world["pool_after"]
-        # Fees of the desk's hedges are all that the reserves gained meanwhile.
-        assert number(after["reserves"]) >= number(before["reserves"]) - borne
-        assert number(after["reserves"]) < number(before["reserves"])
+        before = number(world["pool_before"]["reserves"])
+        assert 0 < borne < before
+        # Nothing else takes from them until the last loss, which takes all there is.
+        assert number(world["shared"]["from_reserves"]) >= before - borne
+        assert number(world["pool_after"]["reserves"]) < before - borne
+
+
+def test_a_borrower_pays_what_suppliers_and_reserves_get(worlds):
+    for world in worlds.values():
+        quiet = world["quiet"]
+        interest = {row["name"]: number(row["interest"]) for row in quiet["rows"]}
+        paid = -interest["treasury"]
+        # Twelve million at about three per cent a year, for five hours.
+        assert 150 * 10**18 < paid < 300 * 10**18
+        assert 0 < quiet["supply_rate"] < quiet["borrow_rate"]
+        assert all(interest[name] > 0 for name in ("maker", "lender", "desk"))
+        # Nothing else was moved, so that what is over is what each rounding keeps.
+        over = -sum(interest.values()) - number(quiet["to_reserves"])
+        assert 0 <= over <= 3 * len(interest)
+
+
+def test_longs_pay_shorts_what_a_quorum_of_reporters_signed(worlds):
+    for world in worlds.values():
+        quiet = world["quiet"]
+        assert quiet["reports"] == 2 * (quiet["hours"] - 1)
+        # The lower one of the two that met first.
+        assert {number(premium) for premium in quiet["premiums"].values()} == {75 * 10**13}
+        funding = {row["name"]: number(row["funding"]) for row in quiet["rows"]}
+        assert funding["overreacher"] < 0 < funding["maker"]
+        assert funding["cash and carry"] > 0
+        assert 0 <= -sum(funding.values()) <= 3 * len(funding) + 10
+
+
+def test_the_backstop_buys_deep_and_sells_again(worlds):
+    for world in worlds.values():
+        taken = world["backstop"]
+        assert taken["depth"] >= 5_000
+        assert 0 < number(taken["fraction"]) < 10**18
+        assert number(taken["unwound"]) == 10**18 // 2
+        assert number(taken["swept"]) > 0
+        # What the slice was worth beyond its price, less what selling costs, is the holders'.
+        bought = number(taken["equity"]) - number(taken["price"])
+        gained = number(taken["value_after"]) - number(taken["value_before"])
+        assert bought // 2 < gained < bought
+
+
+def test_a_loss_beyond_the_reserves_is_shared_to_the_wei(worlds):
+    for world in worlds.values():
+        loss = world["shared"]
+        rows = loss["rows"]
+        borne = sum(number(row["borne"]) for row in rows)
+        rounding = number(loss["from_suppliers"]) - borne
+        assert abs(rounding) <= len(rows)
+        total = number(loss["from_reserves"]) + borne + rounding + number(loss["to_deficit"])
+        assert total == number(loss["total"]) > number(loss["from_reserves"]) > 0
+        assert number(loss["to_deficit"]) == 0
+        assert loss["halted"]
+        # Pro rata: two suppliers differ by what they had alone.
+        maker, lender = (next(r for r in rows if r["name"] == n) for n in ("maker", "lender"))
+        parts = [number(row["borne"]) * 10**9 // number(row["cash"]) for row in (maker, lender)]
+        assert abs(parts[0] - parts[1]) <= 1
+        # Foreseen by the lens, but for the pay of the last bidder.
+        assert number(loss["provision"]) > 0
+        assert 0 < number(maker["expected"]) < number(maker["borne"])
+
+
+def test_the_tables_are_shown(output):
+    text, _, out = output
+    page = (out / "crash.html").read_text()
+    for shown in (text, page):
+        assert "shared to the wei" in shown
+        assert "the backstop" in shown.lower()
+        assert "signed reports set funding" in shown
+    sums = [line for line in text.splitlines() if line.startswith(("|sum", "|loss that was"))]
+    assert len(sums) == 4
+    assert sums[0].split("|")[4] == sums[1].split("|")[4]
 
 
 def test_the_keeper_was_paid_for_its_work(worlds):
