@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from plimsoll import cli
 from plimsoll.errors import ContractError, InvalidConnectionError
 from plimsoll.lab import components
-from plimsoll.protocol import Account
+from plimsoll.protocol import Account, Plimsoll
 from plimsoll.risk.params import Kind, LendingParams, OutflowParams, encode_symbol
 from tests.evm import Contract, actor
 from tests.unit.lens_house import ETH, USD, WETH, House
@@ -194,7 +194,7 @@ class TestViews:
         self, house: House, borrower: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         connect: Any = staticmethod(lambda *_: house.deployer)
-        monkeypatch.setattr(cli.Plimsoll, "connect", connect)
+        monkeypatch.setattr(Plimsoll, "connect", connect)
         done = CliRunner().invoke(cli.main, ["--manifest", "x", "solvency"])
         assert done.exit_code == 0, done.output
         shown = dict(line.split("\t") for line in done.output.strip().splitlines())
@@ -205,7 +205,7 @@ class TestViews:
         self, house: House, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         connect: Any = staticmethod(lambda *_: house.deployer)
-        monkeypatch.setattr(cli.Plimsoll, "connect", connect)
+        monkeypatch.setattr(Plimsoll, "connect", connect)
         monkeypatch.setenv("PLIMSOLL_REPORTER_SOURCE", str(tmp_path / "premiums.json"))
         monkeypatch.setenv("PLIMSOLL_REPORTER_BOX", str(tmp_path / "box"))
         house.evm.warp(3_600)
