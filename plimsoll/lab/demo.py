@@ -19,11 +19,9 @@ from pydantic import ValidationError
 from plimsoll.chain import Addresses
 from plimsoll.config import NetworkConfig, given, load_config
 from plimsoll.deploy import LocalDeployment, deploy_local
-from plimsoll.deploy.artifacts import Compiled
 from plimsoll.deploy.feeds import ChainlinkFeed, PythFeed
 from plimsoll.deploy.words import PEG
 from plimsoll.lab.actors import Cast, reporter_keys
-from plimsoll.lab.components import ROOT, Component, container
 from plimsoll.lab.crash import Crash
 from plimsoll.lab.node import Anvil, Call, KeeperProcess, NodeError
 from plimsoll.lab.page import render_page
@@ -140,9 +138,7 @@ class Demo:
         node.request("anvil_setBalance", sponsor.address, hex(_SPONSOR_WEI))
         # What an earlier run wrote there is of a chain that is gone.
         shutil.rmtree(self.out / "deployment", ignore_errors=True)
-        house = deploy_local(sponsor, config=config, manifest=self.out / "deployment", seal=False)
-        bind_backstop(house)
-        house.engine.seal(sender=sponsor)
+        house = deploy_local(sponsor, config=config, manifest=self.out / "deployment")
         if config.sequencer is not None:
             # Prices are good only after the sequencer's grace period, and stale after an hour.
             push_at(node, house, house.prices, node.time + config.sequencer.grace + 1)
@@ -213,16 +209,6 @@ def opening_config(scenario: Scenario, opening: Mapping[str, Decimal]) -> Networ
         update={"reporters": tuple(each.address for each in reporter_keys()), "quorum": QUORUM}
     )
     return config.model_copy(update={"underlyings": underlyings, "reports": reports})
-
-
-def bind_backstop(house: LocalDeployment) -> None:
-    """Gives the reserves their owner, which can only be done before the seal."""
-    compiled = Compiled(ROOT).get("BackstopVault")
-    vault = Component(
-        name=compiled.name, abi=compiled.abi, bytecode="0x" + compiled.creation_code.hex()
-    )
-    deployed = house.deployer.deploy(container(vault), house.clearing_house)
-    house.clearing_house.bindBackstop(deployed, sender=house.deployer)
 
 
 def _require_listed(what: str, named: set[str], listed: Mapping[str, object]) -> None:
