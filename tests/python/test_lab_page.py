@@ -7,16 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plimsoll.lab.figures import dollars, outcome, percent, verdict
+from plimsoll.lab.figures import bps, dollars, exact, outcome, percent, verdict
 from plimsoll.lab.page import render_page, round_ticks
 from plimsoll.lab.record import (
     WHOLE,
+    BackstopSlice,
     Check,
     Compartment,
     Loss,
+    LossRow,
     Portrait,
+    Quiet,
+    QuietRow,
     Reading,
     RunRecord,
+    SharedLoss,
     Slice,
     WorldRecord,
 )
@@ -126,6 +131,70 @@ def test_the_terminal_says_the_same_without_colours(run, capsys):
     assert "\x1b" not in text
     for expected in ("A fall", "ETH: all liquidated, left bad debt", "50.00 %", "2.3 %", "$15.00"):
         assert expected in text
+
+
+SHARED = SharedLoss(
+    total=10 * WAD + 1,
+    from_reserves=4 * WAD,
+    from_suppliers=6 * WAD + 1,
+    to_deficit=0,
+    provision=9 * WAD,
+    rows=[
+        LossRow("a & b", 100 * WAD, 5 * WAD, 4 * WAD + 2),
+        LossRow("other", 50 * WAD, 2 * WAD, 2 * WAD),
+    ],
+    halted=True,
+)
+
+
+def test_the_parts_of_a_shared_loss_are_the_loss():
+    assert SHARED.rounding == -1
+    assert SHARED.parts == SHARED.total
+
+
+@pytest.fixture
+def full(run) -> RunRecord:
+    """A run with everything that comes before and after the crash."""
+    world = run.worlds[0]
+    rows = [QuietRow("a & b", -3 * WAD, 2 * WAD)]
+    premiums = {"ETH": 75 * WAD // 100_000}
+    world.quiet = Quiet(5, WAD // 25, WAD // 50, 5_000, premiums, 8, rows, WAD // 10)
+    world.backstop = BackstopSlice(
+        5_120, WAD // 4, 6 * WAD, 7 * WAD, 8 * WAD, WAD // 2, 5 * WAD, 90 * WAD, 92 * WAD
+    )
+    world.shared = SHARED
+    return run
+
+
+SHOWN = (
+    "5 quiet hours",
+    "4.00 % a year",
+    "8 batches of signed reports",
+    "51.2 %",
+    "a & b",
+    exact(4 * WAD + 2),
+    exact(SHARED.total),
+    "\u2212$0.000000000000000001",
+)
+
+
+def test_what_comes_before_and_after_the_crash_is_on_the_page(full):
+    text = Page(render_page(full)).text
+    for expected in SHOWN:
+        assert expected in text, expected
+
+
+def test_the_terminal_shows_it_too(full, capsys):
+    Report(full, console()).show()
+    text = capsys.readouterr().out
+    for expected in (*SHOWN, "ETH 7.50 bps", "new risk is halted"):
+        assert expected in text, expected
+
+
+def test_exact_dollars_round_nothing():
+    assert exact(WAD * 1_234 + 5) == "$1,234.000000000000000005"
+    assert exact(-1) == "\u2212$0.000000000000000001"
+    assert bps(WAD // 1_000) == "10.00 bps"
 
 
 def test_a_broken_check_is_called_broken():
