@@ -181,7 +181,7 @@ class Housekeeper:
         ):
             word = self._word(kind, underlying, block)
             source = layout.from_word(word)
-            if word and source.source is SourceKind.CHAINLINK:
+            if word and source.source == SourceKind.CHAINLINK:
                 address = self.chain.w3.to_checksum_address(f"0x{source.address:040x}")
                 return self.chain.w3.eth.contract(address=address, abi=_FEED_VIEWS)
         return None

@@ -31,10 +31,17 @@ from plimsoll.keeper.upkeep import (
     decide_upkeep,
 )
 from plimsoll.protocol import Account
-from plimsoll.risk.params import Kind, LendingParams, OutflowParams
+from plimsoll.risk.params import (
+    Kind,
+    LendingParams,
+    OutflowParams,
+    SourceParams,
+    VolatilityParams,
+)
 from plimsoll.units import WAD
 from tests.evm import actor
 from tests.unit.lens_house import BTC, ETH, USD, WETH, House
+from tests.world import number
 
 NOW = 10**6
 LIMITS = UpkeepLimits()
@@ -246,3 +253,49 @@ class TestAgainstTheContracts:
         (outcome,) = keeper.step().outcomes
         assert outcome.receipt is None
         assert "UnknownAsset" in (outcome.refusal or "")
+
+
+PHASE = 1 << 64
+CENTS = 10**8
+
+
+class Measured(House):
+    """Its ether has a source with a history of rounds, and a usual volatility."""
+
+    def _deploy(self):
+        engine = self.terms.engine
+        self.evm.warp(HOUR - self.evm.time % HOUR + 60)
+        self.rounds = self.evm.deploy("MockRounds", 8)
+        self.rounds.set(PHASE + 1, 2_000 * CENTS, self.evm.time - 30)
+        source = SourceParams(number(self.rounds), decimals=8, max_age=100_000, floor=60)
+        engine.setUp(Kind.SOURCE, ETH, source.word)
+        engine.setUp(Kind.VOLATILITY, ETH, VolatilityParams(6_000).word)
+        return super()._deploy()
+
+
+def test_samples_each_hour_by_the_round_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = Measured()
+    keeper = keeper_with(house)
+    begun = house.evm.time // HOUR
+    assert done(keeper) == [Sample(ETH, (PHASE + 1,))]
+    assert house.deployer.volatility(ETH).hour == begun
+    assert done(keeper) == []
+    for which, price in ((2, 2_100), (3, 2_150)):
+        house.evm.warp(HOUR)
+        house.rounds.set(PHASE + which, price * CENTS, house.evm.time)
+    house.rounds.set(PHASE + 4, 2_600 * CENTS, house.evm.time)
+    with monkeypatch.context() as death:
+        death.setattr(type(keeper.chain), "send", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            keeper.step()
+    assert done(keeper_with(house)) == [Sample(ETH, (PHASE + 2, PHASE + 3))]
+    told = house.deployer.volatility(ETH)
+    assert (told.hour, told.price) == (begun + 2, 2_150)
+    assert told.gauge > 1
+
+
+def keeper_with(house: House) -> Housekeeper:
+    """Another one, who knows nothing of the first."""
+    keeper = keeper_of(house)
+    keeper.limits = replace(LIMITS, observe_every=100 * HOUR)
+    return keeper

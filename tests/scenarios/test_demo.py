@@ -125,8 +125,8 @@ def test_the_gap_leaves_bad_debt_and_says_who_bore_it(worlds):
         borne = sum(number(loss["from_reserves"]) for loss in losses)
         before = number(world["pool_before"]["reserves"])
         assert 0 < borne < before
-        # Nothing else takes from them until the last loss, which takes all there is.
-        assert number(world["shared"]["from_reserves"]) >= before - borne
+        # Nothing but the backstop's own slice takes from them until the last loss takes all.
+        assert number(world["shared"]["from_reserves"]) >= (before - borne) * 9 // 10
         assert number(world["pool_after"]["reserves"]) < before - borne
 
 
@@ -137,11 +137,11 @@ def test_a_borrower_pays_what_suppliers_and_reserves_get(worlds):
         paid = -interest["treasury"]
         # Twelve million at about three per cent a year, for five hours.
         assert 150 * 10**18 < paid < 300 * 10**18
-        assert 0 < quiet["supply_rate"] < quiet["borrow_rate"]
+        assert 0 < number(quiet["supply_rate"]) < number(quiet["borrow_rate"])
         assert all(interest[name] > 0 for name in ("maker", "lender", "desk"))
-        # Nothing else was moved, so that what is over is what each rounding keeps.
+        # Nothing else was moved, so that what differs is how each look was rounded.
         over = -sum(interest.values()) - number(quiet["to_reserves"])
-        assert 0 <= over <= 3 * len(interest)
+        assert abs(over) <= 2 * len(interest)
 
 
 def test_longs_pay_shorts_what_a_quorum_of_reporters_signed(worlds):
