@@ -67,8 +67,22 @@ class Gap:
         return self.cast.sponsor.house.chain
 
     def run(self, prices: Mapping[str, Decimal], names: Mapping[bytes, str]) -> None:
-        """From the last prices down, and back to them; `names` are those of all accounts."""
+        """From the last prices down, and back to them; `names` are those of all accounts.
+
+        Where a scenario leaves no reserves, or its prices allow no bid, it says so and goes on.
+        """
+        try:
+            self._fall(prices, names)
+        except ContractError as refused:
+            self.tell(f"no more than this: {refused}")
         self.push(prices, self.node.time + _TICK_SECONDS)
+
+    def _fall(self, prices: Mapping[str, Decimal], names: Mapping[bytes, str]) -> None:
+        self.push(prices, self.node.time + _TICK_SECONDS)
+        self._choose(prices)
+        if not self.sizes:
+            self.tell("the reserves carry no further open interest: there is nobody to fall")
+            return
         account = self._open(prices)
         fallen = {name: _tick(price * _FIRST_FALL) for name, price in prices.items()}
         self.push(fallen, self.node.time + _TICK_SECONDS)
@@ -77,9 +91,8 @@ class Gap:
         gapped = {name: _tick(price * factor) for name, price in prices.items()}
         self.push(gapped, self.node.time + _TICK_SECONDS)
         self.shared = self._lose(account, names)
-        self.push(prices, self.node.time + _TICK_SECONDS)
 
-    def _open(self, prices: Mapping[str, Decimal]) -> Account:
+    def _choose(self, prices: Mapping[str, Decimal]) -> None:
         """Long of everything that the reserves still allow."""
         market = self.cast.sponsor.house.market
         reserves = self._reserves()
@@ -90,6 +103,8 @@ class Gap:
             size = (room * _OF_CAP / price).quantize(_SIZE_PLACES, ROUND_FLOOR)
             if size > 0:
                 self.sizes[symbol] = size
+
+    def _open(self, prices: Mapping[str, Decimal]) -> Account:
         notional = sum((s * prices[symbol] for symbol, s in self.sizes.items()), Decimal(0))
         account = self.pay((notional * _OWN).quantize(Decimal(1)))
         for symbol, size in self.sizes.items():
