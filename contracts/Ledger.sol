@@ -119,7 +119,7 @@ abstract contract Ledger is ILedger {
     function margin(Account account) external view returns (Margin memory) {
         bytes32 base = _baseOf(account);
         AccountWord word = AccountWord.wrap(base.read());
-        return EngineCalls.margin(engine(), base, word, _pool.valueOf(_control.lending, word.principal()));
+        EngineCalls.answerMargin(engine(), base, word, _pool.valueOf(_control.lending, word.principal()));
     }
 
     /// @inheritdoc ILedger

@@ -70,12 +70,17 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         /// Sum of size times funding index, 36 decimals.
         int256 funding;
         uint256 collateral;
-        uint256 collateralNow;
+        /// What crowding adds to it in initial margin.
+        uint256 crowding;
         uint256 closing;
-        uint256 closingNow;
         /// Dollars with 18 decimals, each position rounded up.
         uint256 concentration;
-        uint256 concentrationNow;
+        /// What ramps in flight add to the three, signed by wrapping.
+        uint256 collateralShift;
+        uint256 closingShift;
+        uint256 concentrationShift;
+        uint256 collateralNow;
+        uint256 closingNow;
         uint256 scan;
         uint256 scanNow;
         uint256 band;
@@ -94,6 +99,10 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         Book memory book;
         _read(book, portfolio);
         _conclude(book, result);
+        // Six static words, in memory as in an answer: they need no second copy.
+        assembly ("memory-safe") {
+            return(result, 0xc0)
+        }
     }
 
     /// @inheritdoc IMarginEngine
@@ -290,8 +299,10 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         // Nothing fixed, the sequencer up, the last observation good and nothing in motion: nearly always.
         uint256 live = book.moment | observed.special() == 0 ? Sources.live(governed) : 0;
         if (live != 0) {
+            uint256 stable = observed.stable();
+            if (stable != observed.last()) stable = observed.stableAt(Params.range(risk), block.timestamp);
             row.setTerms(terms, terms);
-            row.setQuote(Quotes.live(live, observed.stableAt(Params.range(risk), block.timestamp), risk));
+            row.setQuote(Quotes.live(live, stable, risk));
             return row;
         }
         uint256 termsNow = observed.moving() ? _termsNow(underlying, risk, observed) : terms;
@@ -323,13 +334,13 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
             uint256 own = Haircuts.tiered(word, worth);
             uint256 crowd = worth * _crowdOf(word);
             uint256 basis = worth * Params.basis(word);
-            book.collateral += (own > crowd ? own : crowd) + basis;
+            book.collateral += own + basis;
+            if (crowd > own) book.crowding += crowd - own;
             if (_isRamping(word)) {
                 uint256 wordNow = _assetAt(asset, word & ((1 << Params.ASSET_BITS) - 1));
-                own = Haircuts.tiered(wordNow, worth);
-                basis = worth * Params.basis(wordNow);
+                // A difference, which may be below zero: it wraps as often as the sum does.
+                book.collateralShift += Haircuts.tiered(wordNow, worth) - own + worth * Params.basis(wordNow) - basis;
             }
-            book.collateralNow += own + basis;
         }
     }
 
@@ -381,11 +392,10 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
             book.closing += closing;
             book.concentration += concentration;
             if (termsNow != terms) {
-                closing = notional * Params.closing(termsNow);
-                concentration = _concentrationUp(notional, Params.concentration(termsNow));
+                // Differences, as in `_addHolding`.
+                book.closingShift += notional * Params.closing(termsNow) - closing;
+                book.concentrationShift += _concentrationUp(notional, Params.concentration(termsNow)) - concentration;
             }
-            book.closingNow += closing;
-            book.concentrationNow += concentration;
         }
     }
 
@@ -417,10 +427,10 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         unchecked {
             book.scan = PriceMath.ceilDiv(k * loss, 300 * WAD * BPS * BPS);
             book.scanNow = PriceMath.ceilDiv(lossNow, 300 * WAD * BPS);
-            book.collateral = _perBpsUp(book.collateral);
-            book.collateralNow = _perBpsUp(book.collateralNow);
+            book.collateralNow = _perBpsUp(book.collateral + book.collateralShift);
+            book.collateral = _perBpsUp(book.collateral + book.crowding);
+            book.closingNow = _perBpsUp(book.closing + book.closingShift) + book.concentration + book.concentrationShift;
             book.closing = _perBpsUp(book.closing) + book.concentration;
-            book.closingNow = _perBpsUp(book.closingNow) + book.concentrationNow;
             book.band = _perWadBpsUp(book.band);
             book.bandNow = _perWadBpsUp(book.bandNow);
             uint256 required = book.scanNow + book.collateralNow + book.closingNow + book.bandNow;

@@ -159,12 +159,12 @@ abstract contract OracleAdapter is IOracleAdapter {
         if ((moment & DOWN) | status == OK) {
             uint256 live;
             (live, status) = _read(governed, Kind.PYTH_ID, underlying);
-            if (status == OK) return Quotes.live(live, stable, risk);
+            if (status == OK) return Quotes.pack(live, stable, Params.band(risk), OK);
         } else if (moment & DOWN != 0 && status != FROZEN) {
             status = SEQUENCER_DOWN;
         }
         uint256 band = status == FROZEN ? 0 : PriceMath.doubtfulBand(risk, observed.age(block.timestamp));
-        return Quotes.doubtful(observed.last(), stable, band, status);
+        return Quotes.pack(observed.last(), stable, band, status);
     }
 
     /// @dev Fixes a price for the rest of the transaction.

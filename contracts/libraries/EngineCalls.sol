@@ -10,20 +10,17 @@ import {AccountWord} from "./AccountWords.sol";
 /// @dev The calls `margin(Portfolio)` and `assess(Portfolio)` with every word of the account written once, where it is
 /// sent from. Read into a `Portfolio` first, each would be moved three times: a check of eight words pays 5,000 gas.
 library EngineCalls {
-    /// @notice `IMarginEngine.margin` of the account whose run of slots begins at `base` and with `word`.
-    function margin(IMarginEngine engine, bytes32 base, AccountWord word, int256 cash)
-        internal
-        view
-        returns (Margin memory result)
-    {
+    /// @notice `IMarginEngine.margin` of the account whose run of slots begins at `base` and with `word`: ends the call
+    /// with the answer.
+    function answerMargin(IMarginEngine engine, bytes32 base, AccountWord word, int256 cash) internal view {
         (uint256 input, uint256 size) = _encode(IMarginEngine.margin.selector, base, word, cash);
-        bool ok;
-        // A margin is six static words, in memory as in an answer.
+        // A margin is six static words. The arguments of `and` are evaluated from the last; nothing runs after it.
         assembly ("memory-safe") {
-            ok := staticcall(gas(), engine, input, size, result, 0xc0)
-            ok := and(ok, gt(returndatasize(), 0xbf))
+            if and(gt(returndatasize(), 0xbf), staticcall(gas(), engine, input, size, input, 0xc0)) {
+                return(input, 0xc0)
+            }
         }
-        if (!ok) _revert();
+        _revert();
     }
 
     /// @notice `IMarginEngine.assess` of the same.
@@ -33,7 +30,7 @@ library EngineCalls {
     {
         (uint256 input, uint256 size) = _encode(IMarginEngine.assess.selector, base, word, cash);
         bool ok;
-        // As in `margin`.
+        // In memory a margin is as in an answer.
         assembly ("memory-safe") {
             ok := call(gas(), engine, 0, input, size, result, 0xc0)
             ok := and(ok, gt(returndatasize(), 0xbf))

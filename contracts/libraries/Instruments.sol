@@ -33,7 +33,8 @@ library Instruments {
         // Kind and underlying together are 513 to 767; a smaller number wraps to one beyond 255.
         unchecked {
             uint256 market = (id >> UNDERLYING_BIT) - (PERPETUAL << (KIND_BIT - UNDERLYING_BIT)) - 1;
-            return market < 255 && id & ((1 << UNDERLYING_BIT) - 1) == 0;
+            // The quotient is zero below 255.
+            return (market / 255) | (id & ((1 << UNDERLYING_BIT) - 1)) == 0;
         }
     }
 

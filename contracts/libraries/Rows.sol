@@ -129,25 +129,24 @@ library Rows {
         returns (int256 value, uint256 ahead, uint256 favour, uint256 band, uint256 bandNow, uint256 doubted)
     {
         // |delta| < 2^112, prices < 2^94, bands < 2^16: terms below 2^222, sums of 256 rows below 2^230. The layout of
-        // a quote is that of `Quotes`: index 94 | stable 94 | band 16 | status 4; the band of an UNDERLYING word has
-        // bits 48 to 57.
+        // a quote is that of `Quotes`: status 4 | band 16 | stable 94 from bit 68 | index 94; the band of an UNDERLYING
+        // word has bits 48 to 57.
         assembly ("memory-safe") {
             let mask := sub(shl(94, 1), 1)
             let end := add(rows, mul(SIZE, count))
             for { let row := rows } lt(row, end) { row := add(row, SIZE) } {
                 let quote_ := mload(add(row, 0x60))
                 let worth := mload(add(row, 0x80))
-                let index := and(quote_, mask)
-                let over := mul(worth, sub(index, and(shr(94, quote_), mask)))
+                let over := mul(worth, sub(shr(162, quote_), and(shr(68, quote_), mask)))
                 ahead := add(ahead, mul(over, sgt(over, 0)))
-                worth := mul(worth, index)
+                worth := mul(worth, shr(162, quote_))
                 mstore(add(row, 0xa0), worth)
                 value := add(value, worth)
                 let sign := sar(255, worth)
                 worth := sub(xor(worth, sign), sign)
-                let term := mul(worth, and(shr(188, quote_), 0xffff))
+                let term := mul(worth, and(shr(4, quote_), 0xffff))
                 band := add(band, term)
-                switch and(shr(204, quote_), 0xf)
+                switch and(quote_, 0xf)
                 case 0 {
                     let rate := and(shr(48, mload(add(row, 0x40))), 0x3ff)
                     if gt(rate, ceiling) { rate := ceiling }
