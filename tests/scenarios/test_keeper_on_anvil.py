@@ -17,6 +17,9 @@ from plimsoll.deploy import deploy_local
 from plimsoll.keeper import keeper_on
 from plimsoll.keeper.act import Outcome
 from plimsoll.keeper.decide import Flag, PlaceBid
+from plimsoll.keeper.discover import Directory
+from plimsoll.keeper.housekeeping import Housekeeper
+from plimsoll.keeper.upkeep import HOUR, Sample
 from plimsoll.keeper.wallet import WalletChain
 from plimsoll.lab.actors import key
 from plimsoll.protocol import Plimsoll
@@ -140,3 +143,56 @@ def test_the_bot_only_wires_it(bull, house, w3, chain, environment, monkeypatch)
     assert metrics["accounts"] == len(bot.keeper.directory.known) >= 3
     with bot.at_work:
         assert look(chain.blocks.head) == {}
+
+
+def test_the_reporter_bot_only_wires_it(house, w3, chain, environment, monkeypatch, tmp_path):
+    """The same of the reporter: nothing to say, so that it says why and sends nothing."""
+    told = {
+        "APE_FOUNDRY_HOST": chain.provider.http_uri,
+        "PLIMSOLL_REPORTER_SOURCE": str(tmp_path / "premiums.json"),
+        "PLIMSOLL_REPORTER_BOX": str(tmp_path / "box"),
+    }
+    for name, value in (environment | told).items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("reporter_bot", ROOT / "bots" / "reporter.py")
+    bot = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, bot)
+    spec.loader.exec_module(bot)
+    look = inspect.unwrap(bot.look.original_func)
+    assert look(chain.blocks.head) == {"signed": 0, "sent": 0, "refused": 0}
+    said = {outcome.step.reason for outcome in bot.reporter.step().outcomes}
+    assert said == {"the source says nothing"}
+    with bot.at_work:
+        assert look(chain.blocks.head) == {}
+
+
+def test_the_bot_keeps_house_when_asked(house, w3, chain, environment, monkeypatch):
+    monkeypatch.setenv("APE_FOUNDRY_HOST", chain.provider.http_uri)
+    for name, value in (environment | {"PLIMSOLL_KEEPER_UPKEEP": "1"}).items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("house_bot", ROOT / "bots" / "keeper.py")
+    bot = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, bot)
+    spec.loader.exec_module(bot)
+    metrics = inspect.unwrap(bot.look.original_func)(chain.blocks.head)
+    assert (metrics["upkeep_sent"], metrics["upkeep_refused"]) == (0, 0)
+    seen = bot.housekeeper.look()
+    assert {market.underlying for market in seen.markets} == set(house.underlyings.values())
+    assert all(copy.applied == copy.in_force for copy in seen.copies)
+
+
+def test_the_gauge_is_sampled_on_the_rounds_of_a_real_proxy(house, w3, chain, addresses):
+    """Two hours, each by the first round that its feed reported in it."""
+    seen_by = Chain(w3, addresses, key(DESK))
+    directory = Directory(seen_by, house.manifest.start_block)
+    keeper = Housekeeper(seen_by, directory, sorted(house.underlyings.values()), [])
+    for _ in range(2):
+        chain.mine(deltatime=HOUR - chain.blocks.head.timestamp % HOUR)
+        house.refresh()
+        report = keeper.step()
+        assert [outcome.refusal for outcome in report.outcomes] == [None] * len(report.outcomes)
+        sampled = [each.action for each in report.outcomes if isinstance(each.action, Sample)]
+        assert {action.underlying for action in sampled} == set(keeper.underlyings)
+        hours = {Plimsoll(seen_by).volatility(u).hour for u in keeper.underlyings}
+        assert hours == {chain.blocks.head.timestamp // HOUR}
+    assert all(len(action.rounds) == 1 for action in sampled)
