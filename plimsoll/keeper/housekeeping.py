@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from web3.contract import Contract
@@ -112,6 +111,8 @@ class Housekeeper:
     underlyings: Sequence[int]
     assets: Sequence[int]
     limits: UpkeepLimits = field(default_factory=UpkeepLimits)
+    _engine: Contract = field(init=False)
+    """As of the last look: it can be replaced."""
 
     @property
     def paper(self) -> bool:
@@ -127,6 +128,7 @@ class Housekeeper:
         header = self.chain.w3.eth.get_block("latest")
         block, now = header["number"], header["timestamp"]
         self.directory.catch_up(block)
+        self._engine = self.chain.engine
         functions = self.chain.clearing_house.functions
         actions, _, resumes_at = self._ask(functions.pauseState(), block)
         _, _, _, shut_at = self._ask(functions.windDown(), block)
@@ -233,10 +235,6 @@ class Housekeeper:
         except ContractError:
             return None
         return int(mark - index)
-
-    @cached_property
-    def _engine(self) -> Contract:
-        return self.chain.engine
 
     def _word(self, kind: Kind, number: int, block: Any) -> int:
         return int(self._ask(self._engine.functions.parameter(int(kind), number), block)[0])
