@@ -3,6 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IMarginEngine} from "../../interfaces/IMarginEngine.sol";
 import {Margin} from "../../interfaces/Types.sol";
+// Used in assembly only, which the linter does not read.
+// solhint-disable-next-line no-unused-import
 import {FIRST_PAIR, FIRST_POSITION} from "./AccountSlots.sol";
 import {AccountWord} from "./AccountWords.sol";
 

@@ -43,6 +43,9 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         push=lambda prices: local.push_prices({symbols[u]: p for u, p in prices.items()}),
         deployer=deployer,
         relayer=relayer,
+        permit2=local.permit2,
+        backstop=local.backstop,
+        lend=lambda: None,  # it lends from the start
     )
 
 

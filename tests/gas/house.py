@@ -11,6 +11,7 @@ from typing import Any
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
 from eth_account import Account as Keys
+from web3 import Web3
 
 from plimsoll.instruments import AccountId, Instrument
 from plimsoll.orders import Leg, Order
@@ -51,6 +52,10 @@ class House:
     """Has every source of each underlying report a price."""
     deployer: AccountAPI
     relayer: AccountAPI
+    permit2: ContractInstance
+    backstop: ContractInstance
+    lend: Callable[[], None]
+    """Has borrowed cash bear interest from now on; prices are fresh afterwards."""
     salts: Iterator[int] = field(default_factory=count)
 
     def deposit(self, owner: AccountAPI, token: Token, dollars: int) -> ReceiptAPI:
@@ -69,9 +74,8 @@ class House:
         self, seller: AccountAPI, buyer: AccountAPI, sizes: Mapping[int, Decimal]
     ) -> ReceiptAPI:
         """Two signed orders at the mark, matched by neither of the two. The maker sells."""
-        price = sum((size * self.prices[u] for u, size in sizes.items()), Decimal(0))
-        maker, made = self._signed(seller, sizes, -1, price)
-        taker, taken = self._signed(buyer, sizes, 1, price)
+        maker, made = self.signed(seller, sizes, -1)
+        taker, taken = self.signed(buyer, sizes, 1)
         return self.clearing_house.trade(maker, made, taker, taken, WAD, sender=self.relayer)
 
     def report(self, prices: Mapping[int, Decimal]) -> None:
@@ -82,17 +86,23 @@ class House:
         """Reports the same prices again, so that none is stale."""
         self.push({u: self.prices[u] for u in underlyings})
 
-    def _signed(
-        self, owner: AccountAPI, sizes: Mapping[int, Decimal], quantity: int, price: Decimal
+    def signed(
+        self, owner: AccountAPI, sizes: Mapping[int, Decimal], quantity: int
     ) -> tuple[tuple[Any, ...], bytes]:
-        account = AccountId(owner.address)
+        """An order at the mark, as the contract takes it, and its owner's signature."""
+        order = self.order(owner.address, sizes, quantity)
+        signed = order.sign(Keys.from_key(owner.private_key), self._domain())
+        return as_tuple(order), signed.signature
+
+    def order(self, owner: str, sizes: Mapping[int, Decimal], quantity: int) -> Order:
+        """To trade that many packages of these sizes at the mark; negative sells."""
+        account = AccountId(Web3.to_checksum_address(owner))
         epoch, _ = self.clearing_house.versions(account.encode())
         legs = [Leg(Instrument.perpetual(u), size) for u, size in sizes.items()]
-        order = Order.build(
+        price = sum((size * self.prices[u] for u, size in sizes.items()), Decimal(0))
+        return Order.build(
             account, legs, quantity, price, expiry=NEVER, epoch=epoch, salt=next(self.salts)
         )
-        signed = order.sign(Keys.from_key(owner.private_key), self._domain())
-        return _as_tuple(order.message()), signed.signature
 
     def _domain(self) -> dict[str, Any]:
         _, *domain, _, _ = self.clearing_house.eip712Domain()
@@ -100,7 +110,8 @@ class House:
         return dict(zip(names, domain, strict=True))
 
 
-def _as_tuple(message: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Ape takes no mapping within a struct."""
+def as_tuple(order: Order) -> tuple[Any, ...]:
+    """The order's message: Ape takes no mapping within a struct."""
+    message = order.message()
     legs = [tuple(leg.values()) for leg in message["legs"]]
     return tuple(legs if name == "legs" else value for name, value in message.items())

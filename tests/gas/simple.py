@@ -21,12 +21,14 @@ from eth_utils.crypto import keccak
 from ethpm_types import ContractType
 
 from plimsoll import reports
-from plimsoll.deploy.sender import NOBODY
+from plimsoll.lab import components
+from plimsoll.lab.components import container
 from plimsoll.risk.params import (
     AssetParams,
     FundingParams,
     GlobalParams,
     Kind,
+    LendingParams,
     MarketParams,
     ReportsParams,
     SourceParams,
@@ -35,6 +37,7 @@ from plimsoll.risk.params import (
 )
 from plimsoll.units import to_units_exact, to_wad_exact
 from tests.gas.house import House, Token
+from tests.gas.measure import wait
 
 ACCESS_MANAGER = (
     Path(__file__).parents[2]
@@ -51,6 +54,7 @@ PREMIUM = Decimal("0.0001")
 FUNDING = FundingParams(10_000)
 GLOBAL = GlobalParams(stress_share=65_535, winners_cap=2**32 - 1, payout_cap=2**32 - 1)
 RISK = UnderlyingParams(range=600, window=120, closing=5, concentration=500, band=5)
+LENDING = LendingParams(kink=80, rate_at_kink=50, rate_at_full=600, reserve_share=10)
 MARKET = MarketParams(taker_fee=500, maker_fee=200, stress_jump=3_000)
 ASSET = AssetParams(
     tier1=10_000_000, tier2=50_000_000, haircut1=100, haircut2=300, haircut3=1_000, basis=0
@@ -68,8 +72,10 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
     manager = deployer.deploy(_access_manager(), batch.puppet)
     engine = deployer.deploy(project.MarginEngine, manager)
     modules = deployer.deploy(project.TradingModule), deployer.deploy(project.LiquidationModule)
-    parts = manager, engine, dollars, NOBODY, *modules
+    permit2 = deployer.deploy(container(components.permit2()))
+    parts = manager, engine, dollars, permit2, *modules
     house = deployer.deploy(project.ClearingHouse, *parts)
+    backstop = deployer.deploy(project.BackstopVault, house)
     reporter: LocalAccount = Account.from_key(keccak(text="reporter"))
     oracle = deployer.deploy(
         project.ReportOracle, manager, [reporter.address], 1, 0, to_wad_exact(PREMIUM)
@@ -80,6 +86,7 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         [
             *((engine, engine.setUp, word) for word in _words(feeds, collateral)),
             (engine, engine.setUp, (Kind.REPORTS, 0, ReportsParams(int(oracle.address, 16)).word)),
+            (house, house.bindBackstop, (backstop.address,)),
             (engine, engine.wire, (house.address,)),
             (engine, engine.observe, (list(feeds),)),
             (engine, engine.seal, ()),
@@ -96,6 +103,28 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         push=lambda prices: _push(batch, feeds, prices),
         deployer=deployer,
         relayer=relayer,
+        permit2=permit2,
+        backstop=backstop,
+        lend=lambda: _lend(batch, engine, house, feeds),
+    )
+
+
+def _lend(
+    batch: Batch,
+    engine: ContractInstance,
+    house: ContractInstance,
+    feeds: Mapping[int, ContractInstance],
+) -> None:
+    """Governs terms of loans, through the delay, and has the house adopt them."""
+    batch.run([(engine, engine.submit, (Kind.LENDING, 0, LENDING.word))])
+    wait(engine.DELAY())
+    _push(batch, feeds, {u: PRICE if u else Decimal(1) for u in feeds})
+    batch.run(
+        [
+            (engine, engine.observe, (list(feeds),)),
+            (engine, engine.accept, (Kind.LENDING, 0)),
+            (house, house.refresh, (0,)),
+        ]
     )
 
 

@@ -15,6 +15,7 @@ from ape.api import AccountAPI, ReceiptAPI
 
 from plimsoll.instruments import AccountId
 from plimsoll.units import WAD
+from tests.gas import credit
 from tests.gas.explain import where_it_goes
 from tests.gas.figures import is_missed
 from tests.gas.house import House
@@ -25,6 +26,7 @@ BID_SIZES = (1, 8, 32)
 COLLATERALS = 5
 MOST_POSITIONS, MOST_COLLATERALS = 128, 95
 NOTIONAL = 10_000
+BACKSTOP_NOTIONAL = 100_000
 SECONDS_BETWEEN_LOOKS = 12
 SECONDS_INTO_AUCTION = 120
 TENTH = WAD // 10
@@ -47,6 +49,7 @@ class Workload:
         """Gas by name; what misses its bar is explained while its transaction is still there."""
         found: dict[str, int] = {}
         groups = [self.margin_checks, self.deposits, self.trades, self.bids]
+        groups += [self.consent, self.credit, self.backstop]
         if len(self.house.collateral) == MOST_COLLATERALS:
             groups.append(self.largest_account)
         for group in groups:
@@ -93,6 +96,53 @@ class Workload:
         leaving = house.withdraw(self.trader, token, 1_000)
         yield "withdraw_collateral_with_positions", action(leaving)
 
+    def consent(self) -> Iterator[tuple[str, Figure]]:
+        """Deposits and orders that are signed in other ways; a pair in one go; a gain settled."""
+        house = self.house
+        one, other = self._underlyings_without_collateral(2)
+        house.deposit(self.trader, house.settlement, 1_000_000)
+        yield from credit.deposit_permit2(house, self.trader)
+        yield from credit.order_1271_extra(house, self.trader, one)
+        with undone():
+            yield from credit.hedged_pair(house, self.maker, self.bidder_with_cash(), (one, other))
+        prices = dict(house.prices)
+        yield from credit.settled_profit(house, self.maker, self.trader, other)
+        house.prices = prices
+
+    def bidder_with_cash(self) -> AccountAPI:
+        self.house.deposit(self.bidder, self.house.settlement, 1_000_000)
+        return self.bidder
+
+    def credit(self) -> Iterator[tuple[str, Figure]]:
+        """The same margin checks, and a loan drawn, while interest runs."""
+        house = self.house
+        house.lend()
+        for token in house.collateral[:COLLATERALS]:
+            house.deposit(self.trader, token, 100_000)
+        house.withdraw(self.trader, house.settlement, 100_000)
+        borrowing = house.withdraw(self.trader, house.settlement, 1_000)
+        yield "borrow_cash", action(borrowing)
+        account = AccountId(self.trader.address).encode()
+        view = house.clearing_house.margin
+        yield "margin_check_5_collateral_interest", cold_view(view, account, sender=self.trader)
+        for underlying in self._underlyings_without_collateral(3):
+            self._open([underlying])
+        name = "margin_check_5_collateral_3_perps_interest"
+        yield name, cold_view(view, account, sender=self.trader)
+
+    def backstop(self) -> Iterator[tuple[str, Figure]]:
+        """Eight perpetuals of a whole account, worth a thousandth of the reserves and more."""
+        house, prices = self.house, dict(self.house.prices)
+        markets = list(prices)[:LEGS]
+        self._stretch(markets, BACKSTOP_NOTIONAL)
+        account = AccountId(self.trader.address).encode()
+        self._fall_below_maintenance(account, markets)
+        house.clearing_house.flag(account, sender=self.bidder)
+        wait(SECONDS_BETWEEN_LOOKS)
+        house.clearing_house.flag(account, sender=self.bidder)
+        yield from credit.backstop_bid(house, account, markets)
+        house.prices = prices
+
     def bids(self) -> Iterator[tuple[str, Figure]]:
         prices = dict(self.house.prices)
         for positions in BID_SIZES:
@@ -123,12 +173,12 @@ class Workload:
             house.refresh(markets)
             yield f"bid_{name}{which}", action(self._take_a_tenth(account))
 
-    def _stretch(self, markets: list[int]) -> None:
+    def _stretch(self, markets: list[int], notional: int = NOTIONAL) -> None:
         """A trader who is long every one of these, a little above initial margin."""
         house = self.house
-        house.deposit(self.trader, house.settlement, len(markets) * NOTIONAL)
+        house.deposit(self.trader, house.settlement, len(markets) * notional)
         for start in range(0, len(markets), LEGS):
-            self._open(markets[start : start + LEGS])
+            self._open(markets[start : start + LEGS], notional)
         account = AccountId(self.trader.address).encode()
         margin = house.clearing_house.margin(account)
         spare = margin.initialEquity - margin.initialMargin
@@ -154,9 +204,9 @@ class Workload:
             raise RuntimeError(f"the bid took {taken.fraction}, not a tenth")
         return receipt
 
-    def _open(self, markets: list[int]) -> ReceiptAPI:
+    def _open(self, markets: list[int], notional: int = NOTIONAL) -> ReceiptAPI:
         """The trader buys the same worth of each market from the maker."""
-        sizes = {u: Decimal(NOTIONAL) / self.house.prices[u] for u in markets}
+        sizes = {u: Decimal(notional) / self.house.prices[u] for u in markets}
         exact = {u: size.quantize(Decimal("1e-6")) for u, size in sizes.items()}
         return self.house.trade(self.maker, self.trader, exact)
 
