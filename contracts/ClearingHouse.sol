@@ -387,6 +387,11 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
         Modules.run(LIQUIDATION_MODULE);
     }
 
+    /// @dev The door knows its vault and token.
+    function _heldCash() internal view override returns (uint256) {
+        return IERC20Metadata(SETTLEMENT_TOKEN).balanceOf(address(VAULT)) * _scale;
+    }
+
     function _requireSealed() private {
         if (!engine().isSealed()) revert NotSealed();
         _control.isSealed = true;
@@ -442,10 +447,10 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
     /// @return token The settlement token.
     /// @return claimsLeft Nothing: what the vault lends out it does not hold.
     function _takeCash(Edit memory edit, uint256 amount) private returns (address token, uint256 claimsLeft) {
-        _requireCashFree(VAULT, SETTLEMENT_TOKEN, amount);
-        // `amount` is at most what the vault holds, and `_scale` at most 1e18.
+        uint256 held = _requireCashFree(VAULT, SETTLEMENT_TOKEN, amount) * _scale;
+        // `amount` is at most what the vault holds.
         uint256 dollars = amount * _scale;
-        edit.cash = -(dollars + _countCashOut(edit.account, dollars)).toInt256();
+        edit.cash = -(dollars + _countCashOut(edit.account, dollars, held)).toInt256();
         return (SETTLEMENT_TOKEN, 0);
     }
 

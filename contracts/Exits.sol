@@ -31,17 +31,22 @@ abstract contract Exits is Gate {
     }
 
     /// @dev The vault holds so many settlement tokens, no loss is booked beside, and winners have not run ahead.
-    function _requireCashFree(ICollateralVault vault, address token, uint256 units) internal {
+    /// @return available How many it holds.
+    function _requireCashFree(ICollateralVault vault, address token, uint256 units)
+        internal
+        returns (uint256 available)
+    {
         LossGuard.noteCashOut();
-        uint256 available = IERC20(token).balanceOf(address(vault));
+        available = IERC20(token).balanceOf(address(vault));
         if (units > available) revert InsufficientLiquidity(available, units);
         _requireWinnersPaid();
     }
 
     /// @dev Counts a withdrawal of cash against its limit.
+    /// @param held What the vault holds before it, dollars.
     /// @return charge What it leaves to the reserves for losses that are known and not yet booked, dollars.
-    function _countCashOut(Account account, uint256 dollars) internal returns (uint256 charge) {
-        _limits.count(CASH, dollars);
+    function _countCashOut(Account account, uint256 dollars, uint256 held) internal returns (uint256 charge) {
+        _limits.count(CASH, dollars, held);
         uint256 expected = _limits.total();
         if (expected == 0) return 0;
         uint256 terms = _control.lending;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {StorageSlot} from "@openzeppelin/contracts/utils/StorageSlot.sol";
 import {LibBit} from "solady/src/utils/LibBit.sol";
 
+import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
 import {ILedger, Pool} from "../interfaces/ILedger.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
@@ -150,7 +152,7 @@ abstract contract Ledger is ILedger {
 
     /// @inheritdoc ILedger
     function outflow(uint16 asset) external view returns (uint256 limit, uint256 used, uint256 windowStart) {
-        if (asset == CASH) return _limits.toView();
+        if (asset == CASH) return _limits.toView(_heldCash());
         Custody.State storage custody = _custody[asset];
         return (custody.limit(), custody.outflow(), custody.windowStart);
     }
@@ -166,6 +168,13 @@ abstract contract Ledger is ILedger {
         for (uint256 i = 0; i < slots.length; ++i) {
             values[i] = StorageSlot.getBytes32Slot(slots[i]).value;
         }
+    }
+
+    /// @dev What the vault holds of the settlement token, dollars. Modules ask the door for both.
+    function _heldCash() internal view virtual returns (uint256) {
+        IClearingHouse house = IClearingHouse(address(this));
+        IERC20Metadata token = IERC20Metadata(house.SETTLEMENT_TOKEN());
+        return token.balanceOf(address(house.VAULT())) * 10 ** (CASH_DECIMALS - token.decimals());
     }
 
     function _open(Account account, Recall recall) internal view returns (Edit memory) {

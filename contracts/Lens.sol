@@ -22,12 +22,12 @@ import {
 import {Pool} from "../interfaces/ILedger.sol";
 import {IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {Account, Holding, Instrument, Margin, Portfolio} from "../interfaces/Types.sol";
+import {CashLimits, MICRO} from "./libraries/CashLimits.sol";
 import {RAY} from "./libraries/CashPool.sol";
 import {WAD} from "./libraries/Constants.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Lending} from "./libraries/Lending.sol";
-import {MICRO} from "./libraries/CashLimits.sol";
 import {Portfolios} from "./libraries/Portfolios.sol";
 import {Provisions} from "./libraries/Provisions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
@@ -36,6 +36,7 @@ import {CASH} from "./Ledger.sol";
 
 /// @title Views for people and bots
 contract Lens is ILens {
+    using CashLimits for CashLimits.State;
     using Holdings for Holding;
     using Instruments for Instrument;
     using Lending for uint256;
@@ -54,9 +55,10 @@ contract Lens is ILens {
     }
 
     /// @dev Slots of the ClearingHouse, as Ledger.sol lays them out: principals of the pool, and the lending terms in
-    /// the highest 40 bits of the second.
+    /// the highest 40 bits of the second; and what limits the cash that leaves.
     uint256 private constant PRINCIPALS_SLOT = 8;
     uint256 private constant CONTROL_SLOT = 10;
+    uint256 private constant LIMITS_SLOT = 12;
     uint256 private constant LENDING_BIT = 216;
 
     uint256 private constant MILLION = 1e6;
@@ -273,7 +275,28 @@ contract Lens is ILens {
         available = id == CASH ? _availableCash() : _availableCollateral(id);
         if (actions >> WITHDRAWALS & 1 == 1 || assets_ >> id & 1 == 1) return (0, available);
         amount = id == CASH ? _largestCash(account) : _largestCollateral(account, id);
-        amount = Math.min(amount, Math.min(available, _roomOf(id)));
+        uint256 room = id == CASH ? _roomOfCash(available) : _roomOf(id);
+        amount = Math.min(amount, Math.min(available, room));
+    }
+
+    /// @dev What the hourly limit lets leave at once of what the vault holds, in token units.
+    function _roomOfCash(uint256 units) private view returns (uint256) {
+        bytes32[] memory slots = new bytes32[](1);
+        slots[0] = bytes32(LIMITS_SLOT);
+        CashLimits.State memory limits = CashLimits.fromSlot(uint256(_house.extsload(slots)[0]));
+        uint256 limit = limits.limit();
+        if (limit == type(uint256).max) return limit;
+        uint256 scale = _cashScale();
+        uint256 held = units * scale;
+        (, uint256 opening) = limits.window(held);
+        // Levels have 56 bits, a limit 60.
+        uint256 small = Math.min(limit / SMALL_PART * MICRO, _above(held, opening, limit * 5 / 4));
+        return Math.max(_above(held, opening, limit), small) / scale;
+    }
+
+    /// @dev What the vault holds above the level to which it may sink, dollars.
+    function _above(uint256 held, uint256 opening, uint256 sinking) private pure returns (uint256) {
+        return Math.saturatingSub(held, Math.saturatingSub(opening, sinking) * MICRO);
     }
 
     /// @dev What its hourly limit lets leave at once, in token units; at least, where more came in than went out.
@@ -283,7 +306,6 @@ contract Lens is ILens {
         // A limit is below 2^168.
         uint256 small = Math.min(limit / SMALL_PART, Math.saturatingSub(limit * 5 / 4, used));
         room = Math.max(Math.saturatingSub(limit, used), small);
-        if (id == CASH) room = room * MICRO / _cashScale();
     }
 
     function _largestCollateral(Account account, uint16 id) private view returns (uint256) {

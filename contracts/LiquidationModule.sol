@@ -193,8 +193,8 @@ contract LiquidationModule is AuctionBook {
         uint40 word = engine_.parameter(Kind.OUTFLOW, asset).target.toUint40();
         if (asset == CASH) {
             _refreshLending(engine_);
-            _limits.word = word;
-            (limit,,) = _limits.toView();
+            _limits.refresh(word, _heldCash());
+            limit = _limits.limit();
         } else {
             Custody.State storage custody = _custody[asset];
             // Truncation is the purpose: 8 bits above the token's address and underlying, as Params.sol lays them out.
@@ -238,6 +238,7 @@ contract LiquidationModule is AuctionBook {
         uint256 amount = units * 10 ** (CASH_DECIMALS - IERC20Metadata(token).decimals());
         _takeReserves(amount);
         _requireCashFree(vault, token, units);
+        _limits.exempt(amount);
         _checkUnlessDeferred();
         emit ReservesPaid(to, amount);
         vault.release(token, to, units, 0);

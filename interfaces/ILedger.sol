@@ -83,7 +83,7 @@ interface ILedger {
     function pool() external view returns (Pool memory);
     /// @notice What may leave of an asset within an hour, and what has: token units, of cash millionths of a dollar.
     /// @return limit The maximum where there is none.
-    /// @return used What left within the running hour on balance; of cash, what was withdrawn under a limit.
+    /// @return used What left within the running hour on balance; of cash, none without a limit.
     /// @return windowStart When the last hour began, seconds.
     function outflow(uint16 asset) external view returns (uint256 limit, uint256 used, uint256 windowStart);
     /// @notice The losses that auctions are about to leave, dollars with 18 decimals. Beyond the reserves, whoever

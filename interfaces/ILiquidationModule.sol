@@ -129,7 +129,8 @@ interface ILiquidationModule {
     /// @notice The loss that the auction of an account is about to leave, dollars with 18 decimals.
     function provisionOf(Account account) external view returns (uint256);
     /// @notice Brings the copies of the engine's words for an asset up to those in force: its outflow limit, and for
-    /// cash the terms of loans, after booking the interest at the old ones. Anyone.
+    /// cash the terms of loans, after booking the interest at the old ones. Of cash it also notes what the vault holds,
+    /// from which the outflow of the next hour is measured. Anyone.
     function refresh(uint16 asset) external payable;
     /// @notice Turns reserves into cash of an account of the backstop's. Only the backstop.
     /// @param amount Dollars with 18 decimals.

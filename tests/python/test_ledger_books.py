@@ -121,7 +121,8 @@ class Run:
         index, borrow_index, losses = before
         assert pool.borrow_index >= borrow_index
         assert pool.supply_index >= index or seen["shared loss"] > losses
-        assert ledger.cash_outflow.used * 4 <= 5 * LIMIT * DOLLAR
+        used = ledger.cash_outflow.used(ledger.vault_cash, self.desk.now)
+        assert used * 4 <= 5 * LIMIT * DOLLAR
 
     def numbers(self) -> tuple[int, int, int]:
         pool = self.desk.ledger.pool

@@ -136,11 +136,12 @@ class Stage(Market):
         for asset, limit in limits.items():
             self.engine.setUp(Kind.OUTFLOW, asset, OutflowParams(limit).word)
         self._open_house(backstop)
-        for asset in {CASH, *limits}:
-            self.house.refresh(asset)
         self.lender = self.fund("lender", lent)
         if reserves:
             self.add_reserves(reserves)
+        # A limit on cash measures from what the vault holds when it comes into force.
+        for asset in {CASH, *limits}:
+            self.house.refresh(asset)
 
     # Building
 

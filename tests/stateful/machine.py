@@ -300,6 +300,9 @@ class HouseMachine(RuleBasedStateMachine):
             self._limit(asset, (40_000, 20)[asset])
             self.moved()
             return
+        if asset == CASH:
+            ledger = self.house.ledger
+            used = ledger.cash_outflow.sunk(ledger.vault_cash, self.house.now)
         units = limit // 1_000 if size == "small" else room(used, limit) + (size == "beyond")
         before, account = self.picture, self.accounts[index]
         with self.acting("withdrawal", account, alone=True):

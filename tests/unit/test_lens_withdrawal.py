@@ -12,7 +12,7 @@ from plimsoll.errors import ContractError
 from plimsoll.protocol import Account, Auction
 from plimsoll.risk.params import Kind, OutflowParams
 from plimsoll.units import from_units
-from tests.unit.lens_house import DECIMALS, House
+from tests.unit.lens_house import DECIMALS, USD, House
 
 HOUR = 3_600
 SYMBOLS = {"USD": 0, "WETH": 1, "WBTC": 2, "STETH": 3}
@@ -185,6 +185,21 @@ def test_the_limit_of_an_hour_is_exact(house: House, symbol: str, unit: int):
     for _ in range(250):
         saver.withdraw(house.deployer.asset(symbol), "0.003")
     assert require_exact(house, saver, symbol) == (0, "OutflowLimited")
+
+
+def test_what_came_since_is_told_exactly(house: House):
+    """Of cash: before an hour begins, and in it."""
+    saver, dollar = house.person("saver", USD=5_000), house.deployer.asset("USD")
+    house.terms.engine.submit(Kind.OUTFLOW, USD, OutflowParams(3).word)
+    house.contract.refresh(USD)
+    house.wait(HOUR)
+    house.person("other", USD="10.5")
+    assert require_exact(house, saver, "USD") == (13_500_000, "OutflowLimited")
+    saver.withdraw(dollar, "0.5")
+    house.person("another", USD=7)
+    assert require_exact(house, saver, "USD") == (20_000_000, "OutflowLimited")
+    saver.withdraw(dollar, 20)
+    assert require_exact(house, saver, "USD") == (3_000, "OutflowLimited")
 
 
 def test_more_may_leave_where_more_came(house: House):

@@ -30,6 +30,7 @@ def limited() -> Stage:
     for asset, units in ((WETH, wad(100)), (WBTC, 100 * SATOSHI), (WIDE, 3_000 * 10**27)):
         stage.deposit("owner", asset, units)
     stage.fund("owner", 100_000)
+    stage.house.refresh(CASH)
     stage.pass_time(2 * HOUR)
     return stage
 
@@ -41,6 +42,16 @@ def stage(limited: Stage) -> Iterator[Stage]:
 
 def out(stage: Stage, asset: int, units: int) -> Receipt:
     return stage.withdraw(stage.account("owner"), asset, units)
+
+
+def loan(stage: Stage, dollars: int, parts: int = 1) -> None:
+    """Somebody brings money of a moment and takes it away, in one transaction."""
+    thief, account = stage.actor("thief"), stage.account("thief")
+    stage.give(thief, CASH, dollars * MICRO)
+    encode, part = stage.house.encode, dollars * MICRO // parts
+    calls = [encode("deposit", account, CASH, dollars * MICRO)]
+    calls += [encode("withdraw", account, CASH, part, thief.address)] * parts
+    stage.house.multicall(calls, sender=thief)
 
 
 def told(stage: Stage, asset: int) -> tuple[int, ...]:
@@ -125,11 +136,92 @@ class TestCash:
         out(stage, CASH, 1)
         assert told(stage, CASH) == (limit, limit, stage.now)
 
-    def test_counts_what_leaves_and_not_what_comes(self, stage: Stage) -> None:
+    def test_counts_on_balance(self, stage: Stage) -> None:
         out(stage, CASH, CASH_LIMIT * MICRO)
         stage.fund("maker", 10 * CASH_LIMIT)
+        assert told(stage, CASH)[1] == 0
+        out(stage, CASH, 10 * CASH_LIMIT * MICRO)
+        assert told(stage, CASH)[1] == CASH_LIMIT * MICRO
         with refuses(stage, "OutflowLimited", CASH, (CASH_LIMIT + 6) * MICRO, CASH_LIMIT * MICRO):
             out(stage, CASH, 6 * MICRO)
+
+    @pytest.mark.parametrize("parts", [1, 10, 1_000])
+    def test_is_not_used_up_by_money_of_a_moment(self, stage: Stage, parts: int) -> None:
+        """Neither as the first movement of an hour nor in it, in large parts or small ones."""
+        limit = CASH_LIMIT * MICRO
+        loan(stage, CASH_LIMIT, parts)
+        assert told(stage, CASH) == (limit, 0, stage.now)
+        out(stage, CASH, limit - 1)
+        loan(stage, 40 * CASH_LIMIT)
+        assert told(stage, CASH)[1] == limit - 1
+        out(stage, CASH, 1)
+        assert told(stage, CASH)[1] == limit
+
+    def test_lets_what_came_since_the_last_withdrawal_leave(self, stage: Stage) -> None:
+        """And no more of what was there than the limit."""
+        stage.fund("maker", 3 * CASH_LIMIT)
+        limit = CASH_LIMIT * MICRO
+        with refuses(stage, "OutflowLimited", CASH, limit + 1, limit):
+            out(stage, CASH, 4 * limit + 1)
+        out(stage, CASH, 4 * limit)
+        assert told(stage, CASH) == (limit, limit, stage.now)
+
+    @pytest.mark.parametrize("look", ["withdrawal", "refresh"])
+    def test_measures_from_what_a_look_found(self, stage: Stage, look: str) -> None:
+        """A look in an hour counts from the next one on, whatever it finds in this one."""
+        stage.fund("maker", 3 * CASH_LIMIT)
+        if look == "refresh":
+            stage.house.refresh(CASH)
+        else:
+            out(stage, CASH, 1)
+        out(stage, CASH, 1)
+        stage.warp(HOUR)
+        limit = CASH_LIMIT * MICRO
+        with refuses(stage, "OutflowLimited", CASH, limit + 6 * MICRO, limit):
+            out(stage, CASH, limit + 6 * MICRO)
+        out(stage, CASH, limit)
+
+    def test_is_not_used_up_by_a_look_at_money_of_a_moment(self, stage: Stage) -> None:
+        thief, account = stage.actor("thief"), stage.account("thief")
+        units, encode = 4 * CASH_LIMIT * MICRO, stage.house.encode
+        stage.give(thief, CASH, units)
+        calls = [
+            encode("deposit", account, CASH, units),
+            encode("refresh", CASH),
+            encode("withdraw", account, CASH, units, thief.address),
+        ]
+        stage.house.multicall(calls, sender=thief)
+        assert told(stage, CASH)[1] == 0
+        stage.warp(HOUR)
+        out(stage, CASH, 1)
+        assert told(stage, CASH)[1] == 1
+
+    def test_leaves_no_more_of_a_gift_than_was_given(self, stage: Stage) -> None:
+        limit, gift = CASH_LIMIT * MICRO, 7 * MICRO
+        stage.dollar.mint(stage.vault, gift)
+        with refuses(stage, "OutflowLimited", CASH, limit + 1, limit):
+            out(stage, CASH, limit + gift + 1)
+        out(stage, CASH, limit)
+        stage.dollar.mint(stage.vault, gift)
+        with refuses(stage, "OutflowLimited", CASH, limit + 1, limit):
+            out(stage, CASH, 2 * gift + 1)
+        out(stage, CASH, 2 * gift)
+
+    def test_does_not_count_what_the_backstop_is_paid(self) -> None:
+        stage = Stage(outflows={CASH: CASH_LIMIT}, backstop="backstop")
+        backstop, limit = stage.actor("backstop"), CASH_LIMIT * MICRO
+        account = stage.account("lender")
+        stage.house.payReserves(backstop, 10 * limit, sender=backstop)
+        stage.withdraw(account, CASH, limit // 2)
+        assert told(stage, CASH)[1] == limit // 2
+        stage.house.payReserves(backstop, 10 * limit, sender=backstop)
+        assert told(stage, CASH)[1] == limit // 2
+        stage.withdraw(account, CASH, limit // 2)
+        stage.warp(HOUR)
+        stage.house.payReserves(backstop, 10 * limit, sender=backstop)
+        with refuses(stage, "OutflowLimited", CASH, limit + 6 * MICRO, limit):
+            stage.withdraw(account, CASH, limit + 6 * MICRO)
+        stage.withdraw(account, CASH, limit)
 
     def test_leaves_in_small_amounts_up_to_five_quarters(self, stage: Stage) -> None:
         out(stage, CASH, CASH_LIMIT * MICRO)
@@ -149,10 +241,32 @@ class TestCash:
     def test_is_counted_in_millionths_rounded_up(self) -> None:
         stage = Stage(cash_decimals=18, outflows={CASH: CASH_LIMIT})
         account = stage.fund("owner", 10)
+        stage.house.refresh(CASH)
+        stage.warp(HOUR)
         for _ in range(3):
             stage.withdraw(account, CASH, 1)
+        assert told(stage, CASH)[1] == 1
         stage.withdraw(account, CASH, 10**12 + 1)
-        assert told(stage, CASH)[1] == 5
+        assert told(stage, CASH)[1] == 2
+
+    def test_is_told_by_the_lens_to_the_last_unit(self) -> None:
+        """Of money that is no whole number of millionths, some of it come since."""
+        stage = Stage(cash_decimals=18, outflows={CASH: CASH_LIMIT})
+        stage.warp(HOUR)
+        account = stage.deposit("owner", CASH, 10**24 + 987_654_321)
+        limit = CASH_LIMIT * 10**18
+        stage.withdraw(account, CASH, 10**24)
+        lender = stage.account("lender")
+        for first in (limit // 3 - 5, limit // 3 + 987_654_326):
+            stage.withdraw(lender, CASH, first)
+            most, _ = stage.lens.call.largestWithdrawal(lender, CASH)
+            assert limit // 1_000 < most < limit
+            with stage.evm.anchored():
+                stage.withdraw(lender, CASH, most)
+            with stage.evm.reverts("OutflowLimited"):
+                stage.withdraw(lender, CASH, most + 1)
+        stage.withdraw(lender, CASH, most)
+        assert stage.lens.call.largestWithdrawal(lender, CASH)[0] == limit // 1_000
 
     def test_is_limited_when_it_is_borrowed(self, stage: Stage) -> None:
         account = stage.deposit("maker", WETH, wad(30))
@@ -170,7 +284,7 @@ class TestWithoutLimit:
         out(stage, WETH, wad(100))
         out(stage, CASH, 100_000 * MICRO)
         assert told(stage, WETH) == (NONE, wad(100), stage.now)
-        assert told(stage, CASH) == (NONE, 0, 0)
+        assert told(stage, CASH)[:2] == (NONE, 0)
 
 
 class TestRefresh:

@@ -17,8 +17,6 @@ from plimsoll.risk.ledger.base import (
 )
 from plimsoll.risk.ledger.custody import MAX_CUSTODY, Custody
 from plimsoll.risk.ledger.gate import Gate
-from plimsoll.risk.ledger.pool import MICRO
-from plimsoll.risk.model import ceil_div
 
 MICROS_PER_DOLLAR = 10**6
 
@@ -118,12 +116,8 @@ class Money(Gate):
             raise Refused("WinnersCapExceeded")
 
     def _count_cash_out(self, amount: int, now: int) -> None:
-        outflow = self._books.cash_outflow
-        if outflow.limit is None:
-            return
-        micros = ceil_div(amount, MICRO)
-        outflow = outflow.after(micros, now)
-        if not outflow.lets_go(micros):
+        outflow = self.cash_outflow.after(amount, self.vault_cash, now)
+        if outflow is None:
             raise Refused("OutflowLimited")
         self._books.cash_outflow = outflow
 
@@ -192,6 +186,7 @@ class Money(Gate):
             dollars = amount * self.cash_scale
             self._take_reserves(dollars, context)
             self._require_cash_free(dollars, context)
+            self._books.cash_outflow = self.cash_outflow.exempted(dollars)
             self._books.vault_cash -= dollars
 
     def _require_backstop(self, sender: int) -> None:
@@ -223,4 +218,5 @@ class Money(Gate):
                 return
             self._books.pool = replace(self._accrue(context.now), lending=context.lending)
             micros = None if limit is None else limit * MICROS_PER_DOLLAR
-            self._books.cash_outflow = replace(self.cash_outflow, limit=micros)
+            outflow = self.cash_outflow.refreshed(micros, self.vault_cash, context.now)
+            self._books.cash_outflow = outflow
