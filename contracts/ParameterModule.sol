@@ -126,7 +126,7 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 gaugeNow = _gaugeNow(underlying, observed);
         uint256 word = _volatility[underlying];
         for (uint256 i = 0; i < rounds.length; ++i) {
-            word = _sampled(underlying, source, word, rounds[i], usual);
+            word = _sampled(underlying, source, word, rounds[i], usual, observed.statusCode() == OK);
             uint256 next = Volatilities.gaugeUp(Volatilities.variance(word), usual);
             if (next != gauge) word = Volatilities.withStart(word, gaugeNow, block.timestamp);
             gauge = next;
@@ -138,9 +138,9 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         _observed[underlying] = observed.withGauge(gauge, gauge != gaugeNow);
     }
 
-    /// @dev The state after one more hour, whose first round is `round`. A price out of bounds is no sample: the hour
-    /// passes without a move.
-    function _sampled(uint16 underlying, uint256 source, uint256 word, uint80 round, uint256 usual)
+    /// @dev The state after one more hour, whose first round is `round`. A price out of bounds, or of a source in
+    /// doubt, is no sample: the hour passes without a move.
+    function _sampled(uint16 underlying, uint256 source, uint256 word, uint80 round, uint256 usual, bool trusted)
         private
         view
         returns (uint256)
@@ -150,12 +150,13 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 phase = round >> ROUND_BITS;
         if (phase < Volatilities.phase(word)) revert PhasePassed(underlying, round, Volatilities.phase(word));
         uint256 answer = _requireFirst(underlying, source, round, hour * Volatilities.HOUR);
-        (uint256 value, bool inside) = Sources.bounded(source, answer);
+        (uint256 value, bool usable) = Sources.bounded(source, answer);
+        usable = usable && trusted;
         if (last == 0) {
-            if (!inside) revert RoundUnavailable(underlying, round);
+            if (!usable) revert RoundUnavailable(underlying, round);
             return Volatilities.withSample(word, value, hour, phase, Volatilities.expected(usual));
         }
-        if (!inside) value = last;
+        if (!usable) value = last;
         uint256 variance = Volatilities.varianceAfter(Volatilities.variance(word), last, value, usual);
         return Volatilities.withSample(word, value, hour, phase, variance);
     }
@@ -169,13 +170,20 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 time;
         (answer, time) = _requireRound(underlying, source, round);
         if (time < start) revert RoundTooEarly(underlying, round, time, start);
+        uint80 previous;
         // Rounds are counted from one in each phase. Before zero, which never was, the number wraps to one as unknown.
-        if (uint64(round) != 1) {
-            unchecked {
-                (, time) = _requireRound(underlying, source, round - 1);
-            }
-            if (time >= start) revert RoundNotFirst(underlying, round, time, start);
+        unchecked {
+            previous = round - 1;
         }
+        if (uint64(round) != 1) {
+            (, time) = _requireRound(underlying, source, previous);
+            if (time >= start) revert RoundNotFirst(underlying, round, time, start);
+            return answer;
+        }
+        // A feed that answers to any number has no first round: whoever calls would choose the moment.
+        bool ok;
+        (ok,, time) = Sources.round(source, previous);
+        if (ok && time != 0) revert RoundNotFirst(underlying, round, time, start);
     }
 
     function _requireRound(uint16 underlying, uint256 source, uint80 round)
@@ -224,7 +232,7 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
         uint256 old = _words[key];
         _words[key] = value;
         if (kind == Kind.MARKET) _requireMargined(id);
-        else if (kind == Kind.SECOND_SOURCE) _afterSecondSource(id, value);
+        else if (kind == Kind.SECOND_SOURCE) _afterSecondSource(id, value, old);
         else if (kind == Kind.PYTH_ID) _requirePyth(id, _governed[id], kind);
         else if (kind == Kind.SECOND_PYTH_ID) _requirePyth(id, _words[_key(Kind.SECOND_SOURCE, id)], kind);
         else if (kind == Kind.TOKEN) _writeToken(id, value);
@@ -278,14 +286,23 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
 
     function _writeSource(uint16 id, uint256 value) private {
         uint256 index = _requireSource(id, value, Kind.PYTH_ID);
+        uint256 second = _words[_key(Kind.SECOND_SOURCE, id)];
+        _noteRounds(id, _ofRounds(_governed[id], second), _ofRounds(value, second));
         _governed[id] = (_governed[id] & ~SOURCE_MASK) | value;
-        _volatility[id] = Volatilities.withoutPhase(_volatility[id]);
         if (!_isSealed || _observed[id].last() == 0) _record(id, index, index, PriceStatus.OK);
     }
 
-    function _afterSecondSource(uint16 id, uint256 value) private {
+    function _afterSecondSource(uint16 id, uint256 value, uint256 old) private {
         if (value != 0) _requireSource(id, value, Kind.SECOND_PYTH_ID);
-        _volatility[id] = Volatilities.withoutPhase(_volatility[id]);
+        uint256 primary = _governed[id];
+        _noteRounds(id, _ofRounds(primary, old), _ofRounds(primary, value));
+    }
+
+    /// @dev Another proxy counts its phases from one; that of one which stays does not go back.
+    function _noteRounds(uint16 id, uint256 before, uint256 source) private {
+        if (address(uint160(before)) != address(uint160(source))) {
+            _volatility[id] = Volatilities.withoutPhase(_volatility[id]);
+        }
     }
 
     /// @dev Zero lifts a freeze: the price stays doubtful until both sources are observed again.
@@ -322,10 +339,14 @@ contract ParameterModule is IParameterModule, HaircutRegistry {
     /// @dev Only a Chainlink source can tell what a price was at the turn of an hour.
     /// @return source The source whose rounds are sampled: the primary one, or else the second.
     function _requireRounds(uint16 id) private view returns (uint256 source) {
-        source = _governed[_requireKnown(id)];
-        if (_isChainlink(source)) return source;
-        source = _words[_key(Kind.SECOND_SOURCE, id)];
-        if (!_isChainlink(source)) revert RoundsMissing(id);
+        source = _ofRounds(_governed[_requireKnown(id)], _words[_key(Kind.SECOND_SOURCE, id)]);
+        if (source == 0) revert RoundsMissing(id);
+    }
+
+    /// @dev Which of two sources is sampled, zero when neither has rounds.
+    function _ofRounds(uint256 primary, uint256 second) private pure returns (uint256) {
+        if (_isChainlink(primary)) return primary;
+        return _isChainlink(second) ? second : 0;
     }
 
     function _isChainlink(uint256 source) private pure returns (bool) {

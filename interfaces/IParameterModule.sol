@@ -41,11 +41,12 @@ interface IParameterModule {
     error ReportNotNewer(uint16 underlying, uint256 observedAt, uint256 before);
     /// No reference of its volatility is set.
     error VolatilityUnset(uint16 underlying);
-    /// The round cannot be read, was never reported, or is from the future; of the first sample also: out of bounds.
+    /// The round cannot be read, was never reported, or is from the future; of the first sample also: out of bounds, or
+    /// of a source in doubt.
     error RoundUnavailable(uint16 underlying, uint80 round);
     /// The round was reported before the hour that it is handed in for.
     error RoundTooEarly(uint16 underlying, uint80 round, uint256 updatedAt, uint256 hourStart);
-    /// The round before it was reported within or after that hour too.
+    /// The round before it was reported within or after that hour too; or, of the first round of a phase: was reported.
     error RoundNotFirst(uint16 underlying, uint80 round, uint256 previousUpdatedAt, uint256 hourStart);
     /// The round is of a phase before that of the last sample.
     error PhasePassed(uint16 underlying, uint80 round, uint256 phase);
@@ -60,8 +61,8 @@ interface IParameterModule {
     /// @notice Ends the time of set-up for good. Every delay binds everybody from here.
     function seal() external;
 
-    /// @notice Proposes a word. One that only tightens (and touches no range or window) is accepted at once, and ramps;
-    /// every other waits `DELAY` for `accept`.
+    /// @notice Proposes a word. One that only tightens (and touches no range, window or fee) is accepted at once, and
+    /// ramps; every other waits `DELAY` for `accept`.
     function submit(Kind kind, uint16 id, uint256 value) external;
     /// @notice Puts a submitted word in force. Anyone may call. Reverts before its time, after its expiry, or when it
     /// moves a field by more than a step.
@@ -77,7 +78,8 @@ interface IParameterModule {
 
     /// @notice Moves the volatility gauge of an underlying by one hour for each round: the first round that its
     /// Chainlink source reported at or after the start of that hour. Anyone, for one hour after another; the first
-    /// sample is that of the hour that runs. A call that fails with any round stores nothing.
+    /// sample is that of the hour that runs. A call that fails with any round stores nothing. While the observed status
+    /// of the underlying is not `OK` hours pass without a move.
     /// @param rounds Numbers as the source counts them. A round may be that of several hours, when the source was
     /// silent.
     function sampleVolatility(uint16 underlying, uint80[] calldata rounds) external;

@@ -138,7 +138,8 @@ HINTS: dict[str, str] = {
     "VolatilityUnset": "have governance set the reference of its volatility first",
     "RoundUnavailable": "hand in a round that the source can read, and the one before it too",
     "RoundTooEarly": "hand in the first round at or after `hourStart`, or wait until there is one",
-    "RoundNotFirst": "hand in an earlier round: the first one at or after `hourStart`",
+    "RoundNotFirst": "hand in an earlier round: the first one at or after `hourStart`; "
+    "a feed that answers to round zero of a phase cannot be sampled there",
     "PhasePassed": "hand in a round of the source's phase `phase` or a later one",
     "RateSourceMissing": "accept the rate source, and the market feed that waits, first",
     "SettlementTokenListed": "list another token: the settlement token counts as cash already",

@@ -60,13 +60,16 @@ library ParameterRules {
         if (kind == Kind.SOURCE || kind == Kind.SECOND_SOURCE) _requireRoom(kind, id, word);
     }
 
-    /// @notice Whether a word may take effect at once: it replaces one, loosens no field, and leaves range and window.
+    /// @notice Whether a word may take effect at once: it replaces one, loosens no field, and leaves those that always
+    /// wait: range and window of an underlying, the fees of a market.
     function isTightening(Kind kind, uint256 old, uint256 word) internal pure returns (bool) {
         // No word is a word only where it is the loosest: no limit on what leaves.
         bool replaces = old != 0 || kind == Kind.OUTFLOW;
         if (!_hasSteps(kind) || !replaces || _loosens(_layout(kind), old, word)) return false;
-        // Range and window of an underlying: its lowest 24 bits. Another range can lower a hedged book's margin.
-        return kind != Kind.UNDERLYING || (old ^ word) & 0xffffff == 0;
+        // The lowest 24 bits of an underlying: another range can lower a hedged book's margin. The lowest 28 of a
+        // market: an order that rests was signed for the fee of its day, and names none.
+        if (kind == Kind.UNDERLYING) return (old ^ word) & 0xffffff == 0;
+        return kind != Kind.MARKET || (old ^ word) & 0xfffffff == 0;
     }
 
     /// @notice Reverts with `StepTooLarge` when a word loosens a field of the one that it replaces by more than a step:

@@ -13,6 +13,7 @@ contract MockRounds {
 
     uint8 public immutable decimals;
     uint80 public latestRound;
+    bool private _forgets;
     mapping(uint80 round => Round) private _rounds;
 
     constructor(uint8 decimals_) {
@@ -30,12 +31,17 @@ contract MockRounds {
         _rounds[round].broken = true;
     }
 
+    /// @notice From here on every number is answered with the latest round, as by adapters that keep no history.
+    function forget() external {
+        _forgets = true;
+    }
+
     function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
         return getRoundData(latestRound);
     }
 
     function getRoundData(uint80 round) public view returns (uint80, int256, uint256, uint256, uint80) {
-        Round memory found = _rounds[round];
+        Round memory found = _rounds[_forgets ? latestRound : round];
         if (found.broken) revert NoData();
         return (round, found.answer, found.updatedAt, found.updatedAt, round);
     }

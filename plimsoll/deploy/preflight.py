@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from web3 import Web3
 
 from plimsoll import quantities as q
-from plimsoll.config import Feed, NetworkConfig, RateMarket, Source, Token, given
+from plimsoll.config import Feed, NetworkConfig, RateMarket, Source, Token, Underlying, given
 from plimsoll.deploy.artifacts import code_hash
 from plimsoll.deploy.house import CORE, House
 from plimsoll.deploy.listing import Behaviour, behaviour_on_fork, rebasing_functions
@@ -62,6 +62,7 @@ def preflight(house: House) -> list[Finding]:
         _governance(house),
         *(_token(house, name, token) for name, token in tokens(config).items()),
         *(_source(house, name, source) for name, source in config.feed_sources().items()),
+        *(_rounds(house, n, u) for n, u in config.enabled_underlyings().items() if u.volatility),
         *(_market(house, n, a.market) for n, a in config.enabled_assets().items() if a.market),
         _permit2(house),
         _standing(house),
@@ -234,11 +235,11 @@ def _description(sender: Sender, name: str, feed: Feed) -> Finding:
 
 
 def _answer(house: House, name: str, feed: Feed, source: Source | None) -> Check:
-    raw = house.sender.answers(given(feed.address), "latestRoundData()")
-    if raw is None or len(raw) < 32 * len(_ROUND):
+    told = _round(house, given(feed.address), "latestRoundData()")
+    if told is None:
         yield Finding(Verdict.REFUSED, f"feed {name} gives no answer", "choose another feed")
         return
-    _, answer, _, updated, _ = decode(_ROUND, raw)
+    _, answer, _, updated, _ = told
     price = int(from_units(answer, feed.decimals).scaleb(18))
     if source and not 1 << source.floor <= price < 1 << source.ceiling:
         yield Finding(
@@ -256,6 +257,37 @@ def _answer(house: House, name: str, feed: Feed, source: Source | None) -> Check
         )
         return
     yield Finding(Verdict.FINE, f"feed {name}: {from_wad(price):,f}, {age} s old")
+
+
+def _rounds(house: House, name: str, underlying: Underlying) -> Check:
+    """A gauge follows rounds by their numbers: the feed must keep them apart. What else is wrong
+    with it is told of it as a source."""
+    feeds = (s.chainlink for s in (underlying.source, underlying.second) if s and s.chainlink)
+    address = next(feeds).address
+    latest = _round(house, address, "latestRoundData()") if address else None
+    if latest is None:
+        return
+    # Phases count their rounds from one.
+    zero = _round(house, given(address), "getRoundData(uint80)", latest[0] >> 64 << 64)
+    if zero is not None and zero[3] != 0:
+        yield Finding(
+            Verdict.REFUSED,
+            f"feed {name} has a round zero: it does not tell its rounds apart",
+            "choose another feed, or leave volatility away",
+        )
+    elif _round(house, given(address), "getRoundData(uint80)", latest[0]) is None:
+        yield Finding(
+            Verdict.REFUSED,
+            f"feed {name} does not tell its rounds by number",
+            "choose another feed, or leave volatility away",
+        )
+    else:
+        yield Finding(Verdict.FINE, f"feed {name} tells its rounds apart")
+
+
+def _round(house: House, address: str, signature: str, *numbers: int) -> tuple[int, ...] | None:
+    raw = house.sender.answers(address, signature, *numbers)
+    return None if raw is None or len(raw) < 32 * len(_ROUND) else decode(_ROUND, raw)
 
 
 def _pyth(house: House, name: str, source: Source) -> Check:

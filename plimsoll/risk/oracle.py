@@ -229,11 +229,18 @@ def gauge_of(variance: int, reference: int) -> int:
 
 
 def sample(
-    seen: Gauge, rounds: Mapping[int, Round], number: int, source: Source, reference: int, now: int
+    seen: Gauge,
+    rounds: Mapping[int, Round],
+    number: int,
+    source: Source,
+    reference: int,
+    now: int,
+    status: PriceStatus = PriceStatus.OK,
 ) -> Gauge:
     """What is stored after one more hour, whose sample is the round of this number.
 
-    `rounds` are those that can be read. Raises `RoundRefused` where the contract reverts.
+    `rounds` are those that can be read, `status` what was last observed of the underlying. Raises
+    `RoundRefused` where the contract reverts.
     """
     first = seen.price == 0
     hour = now // HOUR if first else seen.hour + 1
@@ -242,13 +249,13 @@ def sample(
         raise RoundRefused("PhasePassed", number, seen.phase)
     answer = _first_round(rounds, number, hour * HOUR, now).answer
     price = to_wad_down(max(0, answer), source.decimals)
-    inside = 2**source.floor <= price < 2**source.ceiling
-    if first and not inside:
+    usable = status == PriceStatus.OK and 2**source.floor <= price < 2**source.ceiling
+    if first and not usable:
         raise RoundRefused("RoundUnavailable", number)
     if first:
         variance = reference**2 * VARIANCE_UNIT
     else:
-        price = price if inside else seen.price
+        price = price if usable else seen.price
         variance = variance_after(seen.variance, seen.price, price, reference)
     gauge = gauge_of(variance, reference)
     moved = gauge != seen.gauge
@@ -268,10 +275,15 @@ def _first_round(rounds: Mapping[int, Round], number: int, start: int, now: int)
     found = _round(rounds, number, now)
     if found.updated_at < start:
         raise RoundRefused("RoundTooEarly", number, found.updated_at, start)
-    if number % 2**ROUND_BITS != 1:
-        before = _round(rounds, (number - 1) % 2**80, now)
-        if before.updated_at >= start:
-            raise RoundRefused("RoundNotFirst", number, before.updated_at, start)
+    previous = (number - 1) % 2**80
+    if number % 2**ROUND_BITS == 1:
+        time = rounds[previous].updated_at if previous in rounds else 0
+        refused = time != 0
+    else:
+        time = _round(rounds, previous, now).updated_at
+        refused = time >= start
+    if refused:
+        raise RoundRefused("RoundNotFirst", number, time, start)
     return found
 
 

@@ -402,9 +402,9 @@ RISK_KINDS: dict[Kind, type[Word]] = {
     Kind.FUNDING: FundingParams,
     Kind.OUTFLOW: OutflowParams,
 }
-# Fields that change the shape of the scan: margin is not monotone in them, so they wait in both
-# directions.
-SHAPE_FIELDS = {"range", "window"}
+# Fields that wait in both directions: margin is not monotone in the shape of the scan, and orders
+# that rest were signed for the fees of their day.
+WAITING_FIELDS = {"range", "window", "taker_fee", "maker_fee"}
 
 
 def interpolate(kind: Kind, start: int, target: int, elapsed: int) -> int:
@@ -419,11 +419,11 @@ def interpolate(kind: Kind, start: int, target: int, elapsed: int) -> int:
 
 
 def only_tightens(kind: Kind, old: int, new: int) -> bool:
-    """Whether a word takes effect at once: no field smaller, range and window untouched."""
+    """Whether a word takes effect at once: no field smaller, none changed that waits."""
     layout = RISK_KINDS[kind].LAYOUT
     pairs = zip(codes(layout, old), codes(layout, new), strict=True)
     return all(
-        after == before if field.name in SHAPE_FIELDS else after >= before
+        after == before if field.name in WAITING_FIELDS else after >= before
         for (field, before), (_, after) in pairs
     )
 

@@ -99,16 +99,17 @@ def test_a_tightening_is_in_force_at_once_and_all_else_waits(rehearsal: Rehearsa
         "submit ASSET WETH": ["cap: $20,000,000 -> $10,000,000"],
     }
     assert house.configure().sent == 3
-    assert _differing(house) == ["UNDERLYING ETH"]
+    assert _differing(house) == ["UNDERLYING ETH", "MARKET ETH"]
     assert house.configure().sent == 0
 
     rpc(rehearsal.sender.w3, "evm_increaseTime", DELAY)
     rpc(rehearsal.sender.w3, "evm_mine")
     rehearsal.stage.report_all()
     assert [step.title for step in _outstanding(house)] == [
-        "accept UNDERLYING ETH, whose delay is over"
+        "accept UNDERLYING ETH, whose delay is over",
+        "accept MARKET ETH, whose delay is over",
     ]
-    assert house.configure().sent == 1
+    assert house.configure().sent == 2
     assert _differing(house) == []
     assert rehearsal.refusals(config) == []
 

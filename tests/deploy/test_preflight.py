@@ -17,7 +17,7 @@ from plimsoll.deploy.artifacts import Artifact, Artifacts, Compiled
 from plimsoll.deploy.house import House
 from plimsoll.deploy.listing import behaviour_on_fork, rpc
 from plimsoll.deploy.preflight import Verdict, preflight
-from plimsoll.deploy.sender import NOBODY
+from plimsoll.deploy.sender import NOBODY, encode_call
 from plimsoll.deploy.world import support
 from plimsoll.lab import components
 from tests.deploy.conftest import ROOT
@@ -185,6 +185,25 @@ def test_a_feed_that_never_answered(stage: Stage) -> None:
     )
     stage.place(support("EACAggregatorProxy"), str(feed.address), empty, NOBODY)
     assert told(stage, Verdict.REFUSED) == ["feed ETH gives no answer"]
+
+
+def test_a_feed_with_a_gauge_that_tells_its_rounds_apart(stage: Stage) -> None:
+    config = changed(stage, "underlyings.ETH.volatility", "0.6 % an hour")
+    assert told(stage, Verdict.REFUSED, config) == []
+    assert "feed ETH tells its rounds apart" in told(stage, Verdict.FINE, config)
+
+
+def test_a_feed_with_a_gauge_that_ignores_round_numbers(stage: Stage) -> None:
+    config = changed(stage, "underlyings.ETH.volatility", "0.6 % an hour")
+    address = str(_feed(stage, "ETH").address)
+    stage.place(stage.artifacts.get("MockRounds"), address, 8)
+    time = stage.w3.eth.get_block("latest")["timestamp"]
+    stage.send(address, encode_call("set(uint80,int256,uint256)", 5, 2_000 * 10**8, time))
+    what = "feed ETH has a round zero: it does not tell its rounds apart"
+    assert what not in told(stage, Verdict.REFUSED, config)
+    stage.send(address, encode_call("forget()"))
+    assert what in told(stage, Verdict.REFUSED, config)
+    assert what not in told(stage, Verdict.REFUSED)
 
 
 def test_pyth_that_is_not_there(stage: Stage) -> None:

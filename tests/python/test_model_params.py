@@ -141,6 +141,24 @@ def test_range_and_window_wait_both_ways(record: UnderlyingParams, at_once: bool
     assert params.only_tightens(Kind.UNDERLYING, UNDERLYING.word, record.word) is at_once
 
 
+MARKET = MarketParams(500, 200, 1_000_000, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("record", "at_once"),
+    [
+        (replace(MARKET, taker_fee=501), False),
+        (replace(MARKET, maker_fee=201), False),
+        (replace(MARKET, maker_fee=199), False),
+        (replace(MARKET, open_interest_cap=999_999), True),
+        (replace(MARKET, stress_jump=5_001, closed=True), True),
+        (replace(MARKET, stress_jump=4_999), False),
+    ],
+)
+def test_fees_wait_both_ways(record: MarketParams, at_once: bool) -> None:
+    assert params.only_tightens(Kind.MARKET, MARKET.word, record.word) is at_once
+
+
 @pytest.mark.parametrize(
     ("record", "allowed"),
     [

@@ -422,7 +422,7 @@ class TestCommand:
         result = self.run("MARKET", "ETH", "taker_fee=0.06 %")
         assert result.output.splitlines() == [
             "MARKET ETH: taker_fee: 0.05 % -> 0.06 %",
-            "in force at once",
+            "in force after two days, on acceptance",
             "fees, cap and stress jump bind the next trade; nothing that is held changes",
         ]
 

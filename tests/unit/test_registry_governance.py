@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 
 from plimsoll.risk import params
-from plimsoll.risk.params import COOLDOWN, DELAY, RAMP, SUBMISSION_LIFE, Kind, UnderlyingParams
+from plimsoll.risk.params import (
+    COOLDOWN,
+    DELAY,
+    RAMP,
+    SUBMISSION_LIFE,
+    Kind,
+    MarketParams,
+    UnderlyingParams,
+)
 from tests.evm import Receipt
 from tests.unit.registry_house import ETH, FACTORS, FEES, RISK, TERMS, WETH, House
 
@@ -167,10 +175,10 @@ def test_of_the_globals_only_the_band_ceiling_ramps(house: House) -> None:
         house.warp(RAMP // 2)
 
 
-def test_fees_rise_at_once_and_have_no_ramp(house: House) -> None:
-    dearer = replace(FEES, taker_fee=600)
-    house.engine.submit(Kind.MARKET, ETH, dearer.word)
-    assert in_force(house, Kind.MARKET, ETH) == (dearer.word, dearer.word)
+def test_a_market_closes_at_once_and_has_no_ramp(house: House) -> None:
+    tighter = replace(FEES, open_interest_cap=500_000, closed=True)
+    assert accepted(house.engine.submit(Kind.MARKET, ETH, tighter.word))
+    assert in_force(house, Kind.MARKET, ETH) == (tighter.word, tighter.word)
 
 
 # Loosening, and everything else that waits
@@ -195,6 +203,25 @@ def test_the_rest_waits(house: House, word: UnderlyingParams) -> None:
     assert in_force(house, Kind.UNDERLYING, ETH) == (word.word, RISK.word)
     with house.evm.reverts("NothingSubmitted", Kind.UNDERLYING, ETH):
         house.engine.accept(Kind.UNDERLYING, ETH)
+
+
+@pytest.mark.parametrize(
+    "fees",
+    [
+        replace(FEES, taker_fee=600),
+        replace(FEES, maker_fee=10_000),
+        replace(FEES, taker_fee=499),
+        replace(FEES, taker_fee=600, closed=True),
+    ],
+    ids=["taker", "maker", "lower", "with the rest"],
+)
+def test_fees_wait_both_ways(house: House, fees: MarketParams) -> None:
+    """Orders that rest were signed for the fees of their day."""
+    assert submitted(house.engine.submit(Kind.MARKET, ETH, fees.word))
+    assert in_force(house, Kind.MARKET, ETH) == (FEES.word, FEES.word)
+    house.warp(DELAY)
+    house.engine.accept(Kind.MARKET, ETH, sender=house.stranger)
+    assert in_force(house, Kind.MARKET, ETH) == (fees.word, fees.word)
 
 
 def test_a_submission_expires(house: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from plimsoll.lab import components
 from plimsoll.risk.model import BPS, WAD, PriceStatus, ceil_div
-from plimsoll.risk.oracle import HOUR
+from plimsoll.risk.oracle import HOUR, Gauge, Round, RoundRefused, Source, sample
 from plimsoll.risk.params import (
     DELAY,
     Kind,
@@ -173,6 +173,71 @@ def test_an_answer_out_of_bounds_is_no_sample(started: Sampled, answer: int) -> 
     assert event.variance == REFERENCE**2 * 10**6 * 97 // 100
 
 
+# Sources in doubt
+
+
+def doubted(market: Sampled) -> Contract:
+    """Beside the feed stands a second one that has ceased to agree."""
+    second = market.evm.deploy("MockRounds", DECIMALS)
+    second.set(1, PRICE, market.now)
+    word = SecondSourceParams(
+        number(second), decimals=DECIMALS, max_age=MAX_AGE, deviation=200, floor=60
+    )
+    market.engine.setUp(Kind.SECOND_SOURCE, ETH, word.word)
+    second.set(2, PRICE * 110 // 100, market.now)
+    market.engine.observe([ETH])
+    assert market.engine.call.price(ETH).status == PriceStatus.DEVIATING
+    return second
+
+
+def test_a_feed_in_doubt_moves_no_gauge(started: Sampled) -> None:
+    """It swings by a third every hour for a day, which nobody confirms."""
+    doubted(started)
+    rounds = []
+    for hour in range(24):
+        rounds.append(PHASE + 2 + hour)
+        started.report(rounds[-1], PRICE * (130 if hour % 2 else 100) // 100, 50)
+        started.next_hour(100)
+    events = started.sample(*rounds)
+    assert {event.price for event in events} == {2_000 * WAD}
+    gauges = [event.gauge for event in events]
+    assert gauges == sorted(gauges, reverse=True)
+    assert gauges[0] == 9_849
+    assert started.told().maintenanceGauge == BPS
+
+
+def test_what_a_feed_says_counts_again_once_it_is_confirmed(started: Sampled) -> None:
+    second = doubted(started)
+    started.report(PHASE + 2, PRICE * 2, 50)
+    started.sample(PHASE + 2)
+    started.next_hour(100)
+    started.report(PHASE + 3, PRICE * 2, 50)
+    second.set(3, PRICE * 2, started.now)
+    started.engine.observe([ETH])
+    assert started.engine.call.price(ETH).status == PriceStatus.OK
+    variance = started.told().variance
+    [event] = started.sample(PHASE + 3)
+    assert event.price == 4_000 * WAD
+    assert event.variance == ceil_div(variance * 205, 100), "one move of six deviations"
+
+
+def test_a_feed_in_doubt_gives_no_first_sample(market: Sampled) -> None:
+    doubted(market)
+    with market.evm.reverts("RoundUnavailable", ETH, PHASE + 1):
+        market.sample(PHASE + 1)
+
+
+@pytest.mark.parametrize("status", [status for status in PriceStatus if status != PriceStatus.OK])
+def test_the_twin_takes_no_sample_in_doubt_either(status: PriceStatus) -> None:
+    rounds = {PHASE + 1: Round(PRICE, HOUR), PHASE + 2: Round(2 * PRICE, 2 * HOUR)}
+    source = Source(DECIMALS, MAX_AGE)
+    with pytest.raises(RoundRefused):
+        sample(Gauge(), rounds, PHASE + 1, source, REFERENCE, HOUR, status)
+    seen = sample(Gauge(), rounds, PHASE + 1, source, REFERENCE, HOUR)
+    after = sample(seen, rounds, PHASE + 2, source, REFERENCE, 2 * HOUR, status)
+    assert (after.price, after.gauge) == (2_000 * WAD, 9_849)
+
+
 # What is refused
 
 
@@ -273,6 +338,35 @@ def test_the_first_round_of_a_phase_needs_no_predecessor(started: Sampled) -> No
     assert event.price == 2_040 * WAD
 
 
+def test_the_first_round_of_a_phase_has_none_before_it(started: Sampled) -> None:
+    """Whenever round zero was: where there is one, the next is not the first."""
+    start = started.now // HOUR * HOUR
+    started.report(2 * PHASE, PRICE, 2 * HOUR)
+    started.report(2 * PHASE + 1, PRICE, 20)
+    with started.evm.reverts("RoundNotFirst", ETH, 2 * PHASE + 1, started.now - 2 * HOUR, start):
+        started.sample(2 * PHASE + 1)
+    started.feed.lose(2 * PHASE)
+    assert len(started.sample(2 * PHASE + 1)) == 1
+
+
+@pytest.mark.parametrize("chosen", [1, PHASE, PHASE + 1, PHASE + 2, 2 * PHASE, 2 * PHASE + 1])
+def test_a_feed_that_ignores_numbers_lets_nobody_choose(started: Sampled, chosen: int) -> None:
+    """Whatever the number, it answers with its price of now."""
+    started.report(PHASE + 2, PRICE * 2, 0)
+    started.feed.forget()
+    refusal: tuple[str, *tuple[int, ...]] = (
+        "RoundNotFirst",
+        ETH,
+        chosen,
+        started.now,
+        started.now // HOUR * HOUR,
+    )
+    if chosen == 1:
+        refusal = ("PhasePassed", ETH, 1, 1)
+    with started.evm.reverts(*refusal):
+        started.sample(chosen)
+
+
 def test_phases_do_not_go_back(started: Sampled) -> None:
     started.report(2 * PHASE + 1, PRICE, 20)
     started.sample(2 * PHASE + 1)
@@ -297,6 +391,29 @@ def test_the_rounds_of_another_source_begin_anew(started: Sampled) -> None:
     feed.set(PHASE + 2, PRICE, started.now - 20)
     [event] = started.sample(PHASE + 2)
     assert event.variance == ceil_div(variance * 97, 100)
+
+
+def test_what_happens_to_the_second_source_leaves_the_phases(started: Sampled) -> None:
+    """It is the primary one whose rounds are counted."""
+    started.report(2 * PHASE + 1, PRICE, 20)
+    started.sample(2 * PHASE + 1)
+    started.next_hour(100)
+    started.report(PHASE + 2, PRICE * 2, 50)
+    started.report(2 * PHASE + 2, PRICE, 50)
+    second = SecondSourceParams(number(started.feed), decimals=DECIMALS, max_age=MAX_AGE, floor=60)
+    for word in (0, second.word, 0):
+        started.engine.setUp(Kind.SECOND_SOURCE, ETH, word)
+        with started.evm.reverts("PhasePassed", ETH, PHASE + 2, 2):
+            started.sample(PHASE + 2)
+
+
+def test_other_terms_of_the_same_source_leave_the_phases(started: Sampled) -> None:
+    started.report(2 * PHASE + 1, PRICE, 20)
+    started.sample(2 * PHASE + 1)
+    source = SourceParams(number(started.feed), decimals=DECIMALS, max_age=MAX_AGE + 1, floor=60)
+    started.engine.setUp(Kind.SOURCE, ETH, source.word)
+    with started.evm.reverts("PhasePassed", ETH, PHASE + 2, 2):
+        started.sample(PHASE + 2)
 
 
 # References
@@ -477,6 +594,30 @@ def test_a_second_source_is_sampled_where_the_primary_has_no_rounds(market: Samp
     market.engine.setUp(Kind.SECOND_SOURCE, BTC, 0)
     with market.evm.reverts("RoundsMissing", BTC):
         market.sample(PHASE + 2, u=BTC)
+
+
+def test_another_second_source_begins_anew_where_it_is_sampled(market: Sampled) -> None:
+    pyth = Pyth.deploy(market.evm)
+    pyth.tell(PRICE)
+    market.engine.setUp(Kind.PYTH_ID, BTC, FEED_ID)
+    source = SourceParams(
+        number(pyth.contract), SourceKind.PYTH, decimals=DECIMALS, max_age=MAX_AGE
+    )
+    market.engine.setUp(Kind.SOURCE, BTC, source.word)
+    feeds = [market.evm.deploy("MockRounds", DECIMALS) for _ in range(2)]
+    feeds[0].set(7 * PHASE + 1, PRICE, market.now)
+    feeds[1].set(PHASE + 1, PRICE, market.now)
+    seconds = [
+        SecondSourceParams(number(feed), decimals=DECIMALS, max_age=MAX_AGE).word for feed in feeds
+    ]
+    market.engine.setUp(Kind.SECOND_SOURCE, BTC, seconds[0])
+    market.engine.setUp(Kind.UNDERLYING, BTC, RISK.word)
+    market.engine.setUp(Kind.VOLATILITY, BTC, REFERENCE)
+    market.sample(7 * PHASE + 1, u=BTC)
+    market.engine.setUp(Kind.SECOND_SOURCE, BTC, seconds[1])
+    market.next_hour(100)
+    feeds[1].set(PHASE + 2, PRICE, market.now - 20)
+    assert len(market.sample(PHASE + 2, u=BTC)) == 1
 
 
 def test_a_reference_waits(market: Sampled) -> None:
