@@ -55,6 +55,7 @@ abstract contract AuctionBook is Exits, ILiquidationModule {
         bool biddable = record.state == AuctionState.RUNNING || record.state == AuctionState.HALTED;
         if (!biddable) revert NotInAuction(account, record.state);
         if (record.tickedAt == block.timestamp) revert SameBlock(account);
+        _requireJudgeable(account, _wordOf(account));
         return _depthOf(record);
     }
 

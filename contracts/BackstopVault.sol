@@ -27,9 +27,11 @@ import {Accounts} from "./libraries/Accounts.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Positions} from "./libraries/Positions.sol";
+import {Provisions} from "./libraries/Provisions.sol";
 import {Redemptions} from "./libraries/Redemptions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
 import {BID_DEPTH, FIRST_SLACK, FUNDING, Slices} from "./libraries/Slices.sol";
+import {CLOSING_DELAY} from "./Exits.sol";
 import {CASH} from "./Ledger.sol";
 
 /// @dev Sub-accounts in use at once: a valuation reads all of them, and eight tenths of the reserves is what they draw.
@@ -45,6 +47,7 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
     using Holdings for Holding;
     using Math for uint256;
     using Positions for Position;
+    using Provisions for uint256;
     using Redemptions for Redemptions.State;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
@@ -123,11 +126,12 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
         upper = CLEARING_HOUSE.pool().reserves;
         int256 sum = upper.toInt256() - CLEARING_HOUSE.provisions().toInt256();
         for (uint256 i = 0; i < _inUse.length; ++i) {
-            Margin memory margin = CLEARING_HOUSE.margin(_accountOf(_inUse[i].number));
+            Account account = _accountOf(_inUse[i].number);
+            Margin memory margin = CLEARING_HOUSE.margin(account);
             // At least zero by the maximum.
             upper += uint256(SignedMath.max(margin.equity, 0));
             sum += SignedMath.min(margin.equity, margin.initialEquity);
-            doubtful = doubtful || margin.doubtful;
+            doubtful = doubtful || margin.doubtful || _awaitsCloseOut(account);
         }
         // As above.
         lower = uint256(SignedMath.max(sum, 0));
@@ -479,12 +483,19 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
     /// @dev Redemption at nothing asks the reserves for nothing: what it waits for is checked here, too.
     function _requireSettled() private view {
         uint256 open = CLEARING_HOUSE.provisions();
-        if (open != 0) revert ILiquidationModule.ProvisionOpen(open);
+        if (open.isMaterial(CLEARING_HOUSE.pool().reserves)) revert ILiquidationModule.ProvisionOpen(open);
         (bool halted,,,) = CLEARING_HOUSE.windDown();
         if (halted) revert ILedger.RiskHalted();
     }
 
     // Sub-accounts
+
+    /// @dev Margins know no market that was fixed.
+    function _awaitsCloseOut(Account account) private view returns (bool) {
+        (,,, uint256 shutAt) = CLEARING_HOUSE.windDown();
+        bool hasEnded = shutAt != 0 && block.timestamp >= shutAt + CLOSING_DELAY;
+        return hasEnded && CLEARING_HOUSE.portfolio(account).positions.length != 0;
+    }
 
     function _accountOf(uint96 number) private view returns (Account) {
         return Accounts.pack(address(this), number);

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ICollateralVault} from "../interfaces/ICollateralVault.sol";
 import {Account} from "../interfaces/Types.sol";
+import {AccountWord} from "./libraries/AccountWords.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {CashLimits} from "./libraries/CashLimits.sol";
 import {CashPool} from "./libraries/CashPool.sol";
@@ -24,7 +25,7 @@ abstract contract Exits is Gate {
 
     /// @dev What left must leave initial margin behind, at prices beyond doubt.
     function _closeOutgoing(Edit memory edit) internal {
-        if (_isPaused(SHUT) && edit.word.count() != 0 && _isClosing()) revert PositionsOpen(edit.account);
+        _requireJudgeable(edit.account, edit.word);
         edit.word = edit.word.withNextVersion();
         _close(edit);
         Scope.touch(edit.account, Scope.STRICT | Scope.CERTAIN);
@@ -55,6 +56,16 @@ abstract contract Exits is Gate {
         if (charge == 0) return 0;
         _pool.addCapital(terms, charge);
         emit ProvisionCharged(account, account.owner(), charge);
+    }
+
+    /// @dev Margins know no market that was fixed: once any may be, an account is closed out before it is judged.
+    function _requireJudgeable(Account account, AccountWord word) internal view {
+        if (word.count() != 0 && _hasEnded()) revert PositionsOpen(account);
+    }
+
+    /// @dev Whether positions only become cash.
+    function _hasEnded() internal view returns (bool) {
+        return _isPaused(SHUT) && _isClosing();
     }
 
     function _isClosing() internal view returns (bool) {

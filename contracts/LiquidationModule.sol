@@ -53,6 +53,7 @@ contract LiquidationModule is AuctionBook {
     function flag(Account account) external payable scoped {
         _requireLiquidationNotPaused();
         Scope.requireUntouched(account);
+        _requireJudgeable(account, _wordOf(account));
         Margin memory margin_ = _look(account);
         _requireUnhealthy(account, margin_);
         Auctions.Record memory record = _auctions[account];
@@ -67,6 +68,7 @@ contract LiquidationModule is AuctionBook {
         uint256 maxLeverage = _requireBidder(bid_);
         _requireGood(bid_);
         uint256 depth = _requireBiddable(bid_.account);
+        _requireJudgeable(bid_.bidder, _wordOf(bid_.bidder));
         Scope.resolve(bid_.account);
         _pool.accrue(_control.lending);
 
@@ -232,7 +234,9 @@ contract LiquidationModule is AuctionBook {
         _requireBackstop();
         _requireNotPaused(WITHDRAWALS, CASH);
         if (_isPaused(HALTED)) revert RiskHalted();
-        if (_limits.provisions != 0) revert ProvisionOpen(_limits.total());
+        _pool.accrue(_control.lending);
+        uint256 open = _limits.total();
+        if (open.isMaterial(_pool.reserves())) revert ProvisionOpen(open);
         IClearingHouse house = IClearingHouse(address(this));
         (ICollateralVault vault, address token) = (house.VAULT(), house.SETTLEMENT_TOKEN());
         uint256 amount = units * 10 ** (CASH_DECIMALS - IERC20Metadata(token).decimals());
@@ -367,9 +371,11 @@ contract LiquidationModule is AuctionBook {
         emit AuctionReset(account, account.owner());
     }
 
+    /// @dev In an auction, and a margin can tell how it stands.
     function _requireFlagged(Account account) private view returns (Auctions.Record memory record) {
         record = _auctions[account];
         if (!record.isFlagged()) revert NotInAuction(account, record.state);
+        _requireJudgeable(account, _wordOf(account));
     }
 
     function _requireGood(Bid calldata bid_) private view {
@@ -395,17 +401,23 @@ contract LiquidationModule is AuctionBook {
 
     function _bookLoss(Account account, uint256 loss) private {
         LossGuard.noteLoss();
+        _pool.accrue(_control.lending);
+        uint256 supplied = _pool.supply();
         (uint256 fromReserves, uint256 fromSuppliers, uint256 toDeficit) = _pool.bookLoss(_control.lending, loss);
         emit LossBooked(account, fromReserves, fromSuppliers, toDeficit);
-        if (fromSuppliers + toDeficit != 0) _halt();
+        if (fromSuppliers + toDeficit != 0) _halt(fromSuppliers + toDeficit, supplied);
     }
 
-    /// @dev No new risk, until governance has looked for as long as the delay is. Another loss begins it anew.
-    function _halt() private {
-        delete _windDown.resumeReadyAt;
-        if (_isPaused(HALTED)) return;
-        _stop(HALTED);
-        emit HaltSet(true);
+    /// @dev No new risk, until governance has looked for as long as the delay is. Another loss begins it anew, unless
+    /// it is so small that whoever pays for one loss after the other would keep the halt for ever.
+    /// @param borne Beyond the reserves, by those who had `supplied` before; dollars.
+    function _halt(uint256 borne, uint256 supplied) private {
+        if (!_isPaused(HALTED)) {
+            _stop(HALTED);
+            emit HaltSet(true);
+        } else if (borne.isSevere(supplied)) {
+            delete _windDown.resumeReadyAt;
+        }
     }
 
     /// @dev Sets a bit of what is paused that only a loss or a shutdown sets.

@@ -145,7 +145,7 @@ contract TradingModule is OrderBook, Exits {
     /// @inheritdoc ITradingModule
     function settle(Account account, Instrument instrument) external payable scoped returns (int256 amount) {
         Scope.requireUntouched(account);
-        _requireNotFixed(instrument);
+        if (_isPaused(SHUT) && _fixings[instrument].isFixed) revert MarketEnded(instrument);
         Market memory market = engine().market(instrument);
         if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
         Edit memory edit = _open(account, Recall.KEPT);
@@ -206,10 +206,6 @@ contract TradingModule is OrderBook, Exits {
         basis = _basisOf(market);
         _fixings[instrument] = Fixing({isFixed: true, basis: basis.toInt248()});
         emit MarketFixed(instrument, basis);
-    }
-
-    function _requireNotFixed(Instrument instrument) private view {
-        if (_isPaused(SHUT) && _fixings[instrument].isFixed) revert MarketEnded(instrument);
     }
 
     /// @dev The order is well-formed, alive and signed by who may.
@@ -282,6 +278,8 @@ contract TradingModule is OrderBook, Exits {
 
     /// @dev Moves the package to the maker's price, leg by leg at the mark and the difference in cash.
     function _fill(Order calldata order, Side memory maker, Side memory taker, uint256 filled) private {
+        // Nobody's margin could say whether it is left behind.
+        if (_hasEnded()) revert Shut();
         Factors memory unread;
         Fill memory fill = Fill({
             maker: maker,
@@ -309,7 +307,6 @@ contract TradingModule is OrderBook, Exits {
     }
 
     function _fillLeg(Fill memory fill, Leg calldata leg) private {
-        _requireNotFixed(leg.instrument);
         IMarginEngine engine_ = engine();
         Market memory market = engine_.market(leg.instrument);
         // Toward zero, so that the fills of an order never add up to more than it says.

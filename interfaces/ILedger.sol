@@ -64,9 +64,9 @@ interface ILedger {
     error OutflowLimited(uint16 asset, uint256 outflow, uint256 limit);
     /// A loss went beyond the reserves: only trades that reduce both sides, until the halt is lifted.
     error RiskHalted();
-    /// The house is being wound down: only trades that reduce both sides.
+    /// The house is being wound down: only trades that reduce both sides, and none from the seventh day on.
     error Shut();
-    /// Positions are being closed out: from an account that has any, nothing leaves.
+    /// Positions are being closed out: from an account that has any nothing leaves, and no auction judges it.
     error PositionsOpen(Account account);
     /// The pool has lent out what it would have to pay.
     error InsufficientLiquidity(uint256 available, uint256 amount);

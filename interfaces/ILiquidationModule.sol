@@ -94,7 +94,7 @@ interface ILiquidationModule {
     error ResumeNotReady(uint256 readyAt);
     error ShutdownNotReady(uint256 readyAt);
     error OnlyBackstop(address caller);
-    /// Losses are about to be booked against the reserves.
+    /// Losses are about to be booked: more than a thousandth of the reserves.
     error ProvisionOpen(uint256 total);
     error InsufficientReserves(uint256 available, uint256 amount);
 
@@ -112,7 +112,8 @@ interface ILiquidationModule {
     function reset(Account account) external payable;
     /// @notice Writes off an account with debt and nothing else. Anyone.
     function writeOff(Account account) external payable;
-    /// @notice Asks that a halt be lifted; it waits two days. Governor.
+    /// @notice Asks that a halt be lifted; it waits two days. A loss of a thousandth of what suppliers have withdraws
+    /// it. Governor.
     function submitResume() external;
     /// @notice Lifts a halt, when its time has come. Anyone.
     function acceptResume() external;
@@ -139,7 +140,7 @@ interface ILiquidationModule {
     /// @param amount Dollars with 18 decimals; repays the deficit first.
     function returnReserves(Account account, uint256 amount) external payable;
     /// @notice Pays reserves out to `to`. Only the backstop. Waits where a withdrawal of cash would, while new risk is
-    /// halted, and while any auction is about to leave a loss.
+    /// halted, and while auctions are about to leave losses of more than a thousandth of the reserves.
     /// @param units Settlement tokens.
     function payReserves(address to, uint256 units) external payable;
     function auction(Account account) external view returns (Auction memory, uint256 depth);

@@ -31,6 +31,19 @@ library Provisions {
         return Math.min(Math.saturatingSub(provisions, reserves), supplied * BEARABLE / WHOLE);
     }
 
+    /// @notice Whether losses to come keep `reserves` from being redeemed: more than a thousandth of them.
+    /// @dev Less is subtracted from what shares fetch and keeps nobody: else a cent would lock in all holders.
+    function isMaterial(uint256 provisions, uint256 reserves) internal pure returns (bool) {
+        // A sum of provisions is below 2^104.
+        return provisions * WHOLE > reserves;
+    }
+
+    /// @notice Whether a loss beyond the reserves is at least a thousandth of what suppliers had before it.
+    function isSevere(uint256 borne, uint256 supplied) internal pure returns (bool) {
+        // A loss is below 2^170.
+        return borne * WHOLE >= supplied;
+    }
+
     /// @notice What a withdrawal of `amount` leaves behind, so that who stays bears no more than who goes.
     /// @param provisions Losses to come, `reserves` what bears them first, `supplied` what suppliers have; dollars.
     function chargeUp(uint256 amount, uint256 provisions, uint256 reserves, uint256 supplied)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from plimsoll.risk import model
 from plimsoll.risk.ledger import Refused
+from plimsoll.risk.ledger.pool import MILLE
 from plimsoll.risk.model import BPS, WAD, Inputs, Margin, Portfolio, ceil_div, underlying_of
 
 BID_DEPTH = 5_000
@@ -44,12 +45,16 @@ class Valuation:
     doubtful: bool = False
 
 
-def valuation(reserves: int, provisions: int, margins: Iterable[Margin] = ()) -> Valuation:
-    """Of the reserves and the margins of the sub-accounts in use."""
+def valuation(
+    reserves: int, provisions: int, margins: Iterable[Margin] = (), *, to_close: bool = False
+) -> Valuation:
+    """Of the reserves and the margins of the sub-accounts in use; `to_close` tells that one waits
+    to be closed out, at a value that no margin knows."""
     margins = list(margins)
     upper = reserves + sum(max(0, one.equity) for one in margins)
     lower = reserves - provisions + sum(min(one.equity, one.initial_equity) for one in margins)
-    return Valuation(upper, max(0, lower), any(one.doubtful for one in margins))
+    doubtful = to_close or any(one.doubtful for one in margins)
+    return Valuation(upper, max(0, lower), doubtful)
 
 
 # Bids
@@ -307,14 +312,16 @@ class Shares:
     def waiting(self) -> list[int]:
         return sorted(number for number, one in self.epochs.items() if not one.settled)
 
-    def settle(self, value: Valuation, now: int, provisions: int = 0) -> tuple[int, int]:
+    def settle(
+        self, value: Valuation, now: int, provisions: int = 0, reserves: int = 0
+    ) -> tuple[int, int]:
         """Settles the oldest epoch; returns its number and the units to draw from the reserves."""
         if not (waiting := self.waiting()):
             raise Refused("NothingToSettle")
         number = waiting[0]
         if now < end_of(number):
             raise Refused("EpochRunning", f"until {end_of(number)}")
-        if provisions:
+        if provisions * MILLE > reserves:
             raise Refused("ProvisionOpen", f"{provisions}")
         if value.doubtful:
             raise Refused("ValuationDoubtful")

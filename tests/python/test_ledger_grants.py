@@ -190,6 +190,11 @@ def test_positions_become_cash_at_one_price(desk: Desk) -> None:
     desk.price = 9_000 * WAD
     with pytest.raises(Refused, match="PositionsOpen"):
         desk.withdraw(RUNNER, CASH, 1)
+    with pytest.raises(Refused, match="PositionsOpen"):
+        desk.ledger.flag(RUNNER, desk.context())
+    out = desk.order(SAVER, -WAD), desk.order(RUNNER, WAD)
+    with pytest.raises(Refused, match="Shut"):
+        desk.ledger.trade(*out, WAD, desk.context())
     with pytest.raises(Refused, match="MarketEnded"):
         desk.ledger.settle(RUNNER, MARKET, desk.context())
     assert desk.ledger.close_out(RUNNER, MARKET, desk.context()) == -300 * WAD

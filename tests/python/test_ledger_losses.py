@@ -207,6 +207,17 @@ def test_reserves_stay_while_a_loss_is_to_come_or_was_shared(desk: Desk) -> None
         desk.ledger.pay_reserves(1, desk.context(), sender=BACKSTOP)
 
 
+def test_dust_keeps_no_reserves(desk: Desk) -> None:
+    desk.ledger.bind_backstop(BACKSTOP)
+    provision = ruined(desk)
+    assert provision % 10**12 == 0
+    desk.ledger.add_reserves(1_000 * provision // 10**12 - 1, desk.context())
+    with pytest.raises(Refused, match="ProvisionOpen"):
+        desk.ledger.pay_reserves(1, desk.context(), sender=BACKSTOP)
+    desk.ledger.add_reserves(1, desk.context())
+    desk.ledger.pay_reserves(1, desk.context(), sender=BACKSTOP)
+
+
 def test_returning_cash_to_the_reserves_leaves_initial_margin_behind(desk: Desk) -> None:
     with pytest.raises(Refused, match="BelowInitialMargin"):
         desk.ledger.return_reserves(BORROWER, 20_000 * WAD, desk.context())

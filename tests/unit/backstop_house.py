@@ -11,6 +11,7 @@ from plimsoll.instruments import AccountId
 from plimsoll.risk import backstop as twin
 from plimsoll.risk import model
 from plimsoll.risk.backstop import Limits, Slice, Valuation
+from plimsoll.risk.ledger import CLOSING_TIME
 from plimsoll.units import to_units_exact
 from tests.evm import Receipt
 from tests.scenarios.stage import ALT, ETH, WBTC, WETH, Amount, Stage, wad
@@ -86,7 +87,11 @@ class Backed(Stage):
         """Of the contract; the twin must agree."""
         found = Valuation(*self.backstop.call.valuation())
         margins = [self.margin(one) for one in self.used()]
-        assert found == twin.valuation(self.reserves, self.house.call.provisions(), margins)
+        shut_at = self.house.call.windDown().shutAt
+        ended = shut_at != 0 and self.now >= shut_at + CLOSING_TIME
+        waits = ended and any(self.portfolio(one).positions for one in self.used())
+        provisions = self.house.call.provisions()
+        assert found == twin.valuation(self.reserves, provisions, margins, to_close=waits)
         return found
 
     def lose(self, dollars: int) -> Receipt:

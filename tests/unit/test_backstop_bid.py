@@ -11,11 +11,11 @@ from eth_utils.crypto import keccak
 
 from plimsoll.risk import backstop as twin
 from plimsoll.risk.backstop import Limits, Slice
-from plimsoll.risk.ledger import AuctionState, Refused
+from plimsoll.risk.ledger import CLOSING_TIME, WINDING_DELAY, AuctionState, Refused
 from plimsoll.risk.model import BPS, WAD, Margin, ceil_div, perpetual
 from plimsoll.risk.params import Kind, MarketParams, UnderlyingParams
 from tests.evm import Receipt
-from tests.scenarios.stage import BTC, ETH, TERMS, WETH, Collateral, Listed, wad
+from tests.scenarios.stage import ALT, BTC, ETH, TERMS, WETH, Collateral, Listed, wad
 from tests.unit.backstop_house import DEEP, Backed, build, fall, with_slice
 from tests.unit.books import ASSETS, CLOSED, LIQUIDATION, MARKETS, WSTETH, emitted
 from tests.unit.conftest import kept
@@ -357,12 +357,45 @@ class TestRefused:
         with stage.evm.reverts("SliceTooSmall", account, 0, 0):
             bid(stage, account)
 
+    def test_after_the_end(self, stage: Backed) -> None:
+        """Nobody's margin counts until the account is closed out."""
+        account = fall(stage)
+        shut(stage)
+        with stage.evm.reverts("PositionsOpen", account):
+            stage.backstop.call.quoteSlice(account)
+        with stage.evm.reverts("PositionsOpen", account):
+            bid(stage, account)
+
     def test_while_paused(self, stage: Backed) -> None:
         """The clock of the auction starts anew when the pause ends."""
         account = fall(stage)
         stage.house.setPause(1 << LIQUIDATION, 0)
         with stage.evm.reverts("TooShallow", account, 200, 5_000):
             bid(stage, account)
+
+
+def shut(stage: Backed) -> None:
+    """Until positions become cash."""
+    stage.house.submitShutdown()
+    stage.pass_time(WINDING_DELAY)
+    stage.house.acceptShutdown()
+    stage.pass_time(CLOSING_TIME)
+
+
+class TestShutdown:
+    def test_leaves_shares_without_a_price_until_all_is_closed_out(self, stage: Backed) -> None:
+        """What a sub-account holds is worth what was fixed, and its margin does not say that."""
+        account = with_slice(stage)
+        stage.end_epoch(stage.request("first", MILLION))
+        shut(stage)
+        assert stage.value().doubtful
+        assert stage.backstop.call.maxDeposit(stage.actor("first")) == 0
+        with stage.evm.reverts("ValuationDoubtful"):
+            stage.backstop.settleEpoch()
+        for u in (ETH, ALT):
+            stage.house.closeOut(account, perpetual(u))
+        assert not stage.value().doubtful
+        stage.backstop.settleEpoch()
 
 
 def unlist(stage: Backed, u: int) -> None:

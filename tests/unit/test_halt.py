@@ -23,7 +23,8 @@ def stage() -> Stage:
         stage.deposit(who, WETH, wad(100))
     stage.trade("maker", "taker", {ETH: 2})
     leave_reserves(stage, RESERVES)
-    leave_with_debt(stage, stage.account("desk"), 5)
+    for who, dollars in (("desk", 10), ("stranger", 9)):
+        leave_with_debt(stage, stage.account(who), dollars)
     return stage
 
 
@@ -135,6 +136,30 @@ class TestResuming:
         assert told(halted) == (True, 0)
         with refuses(halted, "ResumeNotReady", 0):
             halted.house.acceptResume()
+
+    def test_is_withdrawn_by_a_thousandth_of_what_suppliers_have(self, halted: Stage) -> None:
+        """A dust debt every other day would keep the halt for ever."""
+        supplied = halted.cash(halted.lender)
+        assert wad(9_499) < supplied <= wad(9_500)
+        halted.house.submitResume()
+        ready = halted.now + WINDING_DELAY
+        halted.house.writeOff(halted.account("stranger"))
+        assert halted.cash(halted.lender) < supplied
+        assert told(halted) == (True, ready)
+        halted.house.writeOff(halted.account("desk"))
+        assert told(halted) == (True, 0)
+
+    def test_is_withdrawn_by_what_becomes_deficit(self) -> None:
+        """Where nobody supplies, any loss is all there is."""
+        stage = Stage(reserves=1, lent=1)
+        for who in ("owner", "desk"):
+            leave_with_debt(stage, stage.account(who), 2)
+        stage.withdraw_cash(stage.lender, 1)
+        stage.house.writeOff(stage.account("owner"))
+        stage.house.submitResume()
+        stage.house.writeOff(stage.account("desk"))
+        assert stage.house.call.pool().deficit == wad(3)
+        assert told(stage) == (True, 0)
 
     def test_is_not_withdrawn_by_a_loss_of_the_reserves(self, halted: Stage) -> None:
         halted.house.submitResume()

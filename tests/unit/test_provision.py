@@ -245,6 +245,21 @@ class TestReserves:
         flagged.house.standStill(flagged.account("owner"))
         flagged.house.payReserves(backstop, 1, sender=backstop)
 
+    def test_are_redeemed_when_it_is_a_thousandth_of_them(self, flagged: Stage) -> None:
+        """To the unit: less than that is subtracted from shares and locks in nobody."""
+        backstop, open_ = flagged.actor("backstop"), provision(flagged)
+        missing = 1_000 * open_ - flagged.house.call.pool().reserves
+        assert missing % CASH_SCALE == 0
+        units = missing // CASH_SCALE
+        flagged.give(flagged.actor("stranger"), CASH, units)
+        flagged.house.addReserves(units - 1, sender=flagged.actor("stranger"))
+        with refuses(flagged, "ProvisionOpen", open_):
+            flagged.house.payReserves(backstop, 1, sender=backstop)
+        flagged.house.addReserves(1, sender=flagged.actor("stranger"))
+        flagged.house.payReserves(backstop, 1, sender=backstop)
+        with refuses(flagged, "ProvisionOpen", open_):
+            flagged.house.payReserves(backstop, 1, sender=backstop)
+
 
 def test_several_add_up_and_leave_one_by_one(stage: Stage) -> None:
     stage.report({ETH: wad(2_000)})

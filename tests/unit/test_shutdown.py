@@ -191,9 +191,7 @@ class TestClosing:
         close(closing, "maker")
         with refuses(closing, "MarketEnded", ETHER):
             closing.settle(closing.account("taker"), ETH)
-        with refuses(closing, "MarketEnded", ETHER):
-            closing.trade("maker", "taker", {ETH: 1})
-        closing.trade("maker", "taker", {ALT: 1})
+        closing.settle(closing.account("taker"), ALT)
 
     def test_holds_back_who_has_positions(self, closing: Stage) -> None:
         """A margin counts them at the market, not at what they are fixed to be worth."""
@@ -210,6 +208,79 @@ class TestClosing:
             closing.withdraw(account, WETH, 1)
         close(closing, "maker", model.perpetual(ALT))
         closing.withdraw(account, WETH, wad(90))
+
+
+@pytest.fixture
+def auctioned(stage: Stage) -> Stage:
+    """An auction began in the last minutes of the week."""
+    stage.fund("dealer", 1_000_000)
+    stage.fund("owner", 26_000)
+    stage.trade("owner", "dealer", {ETH: 100})
+    shut(stage)
+    stage.pass_time(CLOSING_TIME - 600)
+    stage.move({ETH: 1_900})
+    stage.start_auction(stage.account("owner"))
+    return stage
+
+
+def end(stage: Stage) -> None:
+    """The seventh day begins."""
+    stage.pass_time(stage.house.call.windDown().shutAt + CLOSING_TIME - stage.now)
+
+
+class TestJudging:
+    """From the seventh day on, no margin of an account with positions counts for anything."""
+
+    def test_nobody_trades(self, stage: Stage) -> None:
+        shut(stage)
+        stage.pass_time(CLOSING_TIME - 1)
+        order = stage.order(stage.account("maker"), {ETH: 1}, -1, stage.marks[ETH])
+        signature, taker = stage.sign(order, "maker"), stage.actor("taker")
+        with stage.evm.anchored():
+            stage.house.take(order, signature, stage.account("taker"), WAD, sender=taker)
+        stage.pass_time(1)
+        with refuses(stage, "Shut"):
+            stage.house.take(order, signature, stage.account("taker"), WAD, sender=taker)
+        with refuses(stage, "Shut"):
+            stage.trade("taker", "maker", {ETH: 1})
+
+    def test_nobody_is_judged_by_what_is_open(self, auctioned: Stage) -> None:
+        """An auction goes on when its account is closed out, and judges what is left."""
+        stage, account = auctioned, auctioned.account("owner")
+        bidder = stage.fund("bidder", 1_000_000)
+        terms, actor = stage.bid_terms(bidder, account), stage.actor("bidder")
+        stage.pass_time(60)
+        assert stage.house.call.quoteBid(account, WAD).taken > 0
+        end(stage)
+        for name in ("flag", "standStill", "reset"):
+            with refuses(stage, "PositionsOpen", account):
+                getattr(stage.house, name)(account)
+        with refuses(stage, "PositionsOpen", account):
+            stage.house.bid(terms, sender=actor)
+        with stage.evm.reverts("PositionsOpen", account):
+            stage.house.call.quoteBid(account, WAD)
+        close(stage, "owner")
+        with stage.evm.reverts("AccountHealthy", account):
+            stage.house.flag(account)
+        stage.house.standStill(account)
+        stage.house.reset(account)
+        assert stage.house.call.auction(account).depth == 0
+
+    def test_what_is_left_is_sold_to_who_is_closed_out(self, auctioned: Stage) -> None:
+        """A bidder's margin is no better than another's."""
+        stage, account = auctioned, auctioned.account("owner")
+        end(stage)
+        stage.move({ETH: 1_700})
+        close(stage, "owner")
+        stage.house.flag(account)
+        dealer = stage.account("dealer")
+        terms, actor = stage.bid_terms(dealer, account), stage.actor("dealer")
+        stage.pass_time(60)
+        with refuses(stage, "PositionsOpen", dealer):
+            stage.house.bid(terms, sender=actor)
+        close(stage, "dealer")
+        (taken,) = stage.house.bid(terms, sender=actor).events("SliceTaken")
+        assert (taken.fraction, stage.cash(account)) == (WAD, 0)
 
 
 class TestRefused:
@@ -239,15 +310,13 @@ class TestRefused:
         close(closing, "taker")
 
     def test_with_a_check_pending(self, closing: Stage) -> None:
-        account, maker = closing.account("maker"), closing.actor("maker")
-        order = closing.order(closing.account("taker"), {ALT: 1}, -1, closing.marks[ALT])
-        signature = closing.sign(order, "taker")
+        account, owner = closing.fund("owner", 10), closing.actor("owner")
         calls = [
-            closing.house.encode("take", order, signature, account, WAD),
+            closing.house.encode("withdraw", account, CASH, 1, owner.address),
             closing.house.encode("closeOut", account, ETHER),
         ]
         with refuses(closing, "CheckPending", account):
-            closing.house.multicall(calls, sender=maker)
+            closing.house.multicall(calls, sender=owner)
 
     def test_with_ether(self, closing: Stage) -> None:
         with refuses(closing, "ValueNotAccepted", value=1):

@@ -270,10 +270,14 @@ class Gate:
     def _is_closing(self, now: int) -> bool:
         return self.shut_at > 0 and now >= self.shut_at + CLOSING_TIME
 
-    def _leave(self, account: Account, now: int) -> None:
-        """Whoever lets something leave must leave initial margin behind, at certain prices."""
+    def _require_judgeable(self, account: Account, now: int) -> None:
+        """Margins know no market that was fixed: whoever has positions is closed out first."""
         if self._is_closing(now) and self.state(account).positions:
             raise Refused("PositionsOpen")
+
+    def _leave(self, account: Account, now: int) -> None:
+        """Whoever lets something leave must leave initial margin behind, at certain prices."""
+        self._require_judgeable(account, now)
         self._touch(account, Check.STRICT | Check.CERTAIN)
         self._bump(account)
 

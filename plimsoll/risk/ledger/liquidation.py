@@ -15,7 +15,7 @@ from plimsoll.risk.ledger.auctions import (
 from plimsoll.risk.ledger.base import Account, Context, Factors, Pause, Refused
 from plimsoll.risk.ledger.delegates import Delegation
 from plimsoll.risk.ledger.gate import Check, Gate
-from plimsoll.risk.ledger.pool import MICRO, Loss
+from plimsoll.risk.ledger.pool import MICRO, MILLE, Loss
 from plimsoll.risk.model import BPS, WAD, Margin, Position, ceil_div
 
 MAX_PROVISIONS = 2**64 - 1
@@ -34,6 +34,7 @@ class Liquidation(Gate):
         with self.scope(context):
             self._require_liquidation(context)
             self._require_untouched(account)
+            self._require_judgeable(account, context.now)
             result = self.margin(account, context)
             if result.is_healthy:
                 raise Refused("AccountHealthy")
@@ -57,7 +58,7 @@ class Liquidation(Gate):
     def stand_still(self, account: Account, context: Context) -> AuctionState:
         with self.scope(context):
             self._require_untouched(account)
-            record = self._flagged(account)
+            record = self._flagged(account, context.now)
             result = self.margin(account, context)
             if not result.doubtful and not result.is_healthy:
                 raise Refused("StillUnhealthy")
@@ -71,7 +72,7 @@ class Liquidation(Gate):
     def reset(self, account: Account, context: Context) -> None:
         with self.scope(context):
             self._require_untouched(account)
-            self._flagged(account)
+            self._flagged(account, context.now)
             result = self.margin(account, context)
             if result.doubtful:
                 raise Refused("DoubtfulPrice")
@@ -101,6 +102,7 @@ class Liquidation(Gate):
             grant = self._require_bidder(wanted, context)
             self._require_good(wanted, context)
             depth = self._biddable_depth(wanted.account, context)
+            self._require_judgeable(wanted.bidder, context.now)
             self._resolve(wanted.account)
             result = self.margin(wanted.account, context)
             if result.is_healthy:
@@ -128,10 +130,11 @@ class Liquidation(Gate):
         if Pause.LIQUIDATION in context.paused:
             raise Refused("Paused")
 
-    def _flagged(self, account: Account) -> Auction:
+    def _flagged(self, account: Account, now: int) -> Auction:
         record = self.auction(account)
         if not record.is_flagged:
             raise Refused("NotInAuction")
+        self._require_judgeable(account, now)
         return record
 
     def _require_bidder(self, wanted: BidTerms, context: Context) -> Delegation | None:
@@ -159,6 +162,7 @@ class Liquidation(Gate):
             raise Refused("NotInAuction")
         if record.ticked_at == context.now:
             raise Refused("SameBlock")
+        self._require_judgeable(account, context.now)
         return model.phi(record.elapsed_at(context))
 
     @staticmethod
@@ -175,9 +179,12 @@ class Liquidation(Gate):
         if self._cash_left:
             raise Refused("CashOutWithLoss")
         self._loss_booked = True
-        self._books.pool, loss = self._accrue(context.now).after_loss(amount)
-        if loss.is_shared:
-            self._books.is_halted, self._books.resume_ready_at = True, 0
+        supplied = self._accrue(context.now).supplied_down
+        self._books.pool, loss = self._books.pool.after_loss(amount)
+        if loss.is_shared and not self.is_halted:
+            self._books.is_halted = True
+        elif loss.is_shared and loss.shared * MILLE >= supplied:
+            self._books.resume_ready_at = 0
         return loss
 
     def _note_again(self, account: Account, micros: int) -> None:

@@ -17,6 +17,7 @@ from plimsoll.risk.ledger.base import (
 )
 from plimsoll.risk.ledger.custody import MAX_CUSTODY, Custody
 from plimsoll.risk.ledger.gate import Gate
+from plimsoll.risk.ledger.pool import MILLE
 
 MICROS_PER_DOLLAR = 10**6
 
@@ -174,14 +175,14 @@ class Money(Gate):
             self._add_capital(amount, context.now)
 
     def pay_reserves(self, amount: int, context: Context, *, sender: int = 0) -> None:
-        """Reserves leave the vault, in token units, while no loss is to come."""
+        """Reserves leave the vault, in token units, while hardly any loss is to come."""
         with self.scope(context):
             self._require_backstop(sender)
             if Pause.WITHDRAWALS in context.paused or CASH in context.paused_assets:
                 raise Refused("Paused")
             if self.is_halted:
                 raise Refused("RiskHalted")
-            if self.provisions:
+            if self.provisions * MILLE > self._accrue(context.now).reserves:
                 raise Refused("ProvisionOpen")
             dollars = amount * self.cash_scale
             self._take_reserves(dollars, context)

@@ -50,9 +50,13 @@ class Loss:
     to_deficit: int = 0
 
     @property
+    def shared(self) -> int:
+        """What went beyond the reserves."""
+        return self.from_suppliers + self.to_deficit
+
+    @property
     def is_shared(self) -> bool:
-        """Whether it went beyond the reserves."""
-        return self.from_suppliers > 0 or self.to_deficit > 0
+        return self.shared > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class Trading(Gate):
         """Turns a position's variation into cash at the mark, rounded down."""
         with self.scope(context):
             self._require_untouched(account)
-            self._require_not_fixed(instrument)
+            if self.basis(instrument) is not None:
+                raise Refused("MarketEnded")
             state = context.underlying(instrument)
             if not state.price.ok:
                 raise Refused("PriceNotOk")
@@ -80,10 +81,6 @@ class Trading(Gate):
             self._move_quote(-amount, context.now)
             self._move_cash(account, amount, context.now)
             return amount
-
-    def _require_not_fixed(self, instrument: int) -> None:
-        if self.basis(instrument) is not None:
-            raise Refused("MarketEnded")
 
     def _signed(self, order: Order, context: Context) -> Side:
         """The side of an order that is well-formed, alive and signed by who may."""
@@ -139,6 +136,8 @@ class Trading(Gate):
         self, order: Order, filled: int, making: Side, taking: Side, context: Context
     ) -> None:
         """Moves a package to the maker's price: each leg at the mark, the difference in cash."""
+        if self._is_closing(context.now):
+            raise Refused("Shut")
         units = filled if order.quantity > 0 else -filled
         marked = 0
         for instrument, ratio in order.legs:
@@ -159,7 +158,6 @@ class Trading(Gate):
         self, maker: Side, taker: Side, instrument: int, change: int, context: Context
     ) -> int:
         """Books one leg; returns its value at the mark, 36 decimals."""
-        self._require_not_fixed(instrument)
         state, terms = context.underlying(instrument), context.market(instrument)
         mark = state.price.index
         if change == 0:
