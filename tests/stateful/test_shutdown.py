@@ -33,7 +33,6 @@ SEEN = (
     "withdraw: done",
     "withdraw: PositionsOpen",
     "flag: PositionsOpen",
-    "bid: PositionsOpen",
 )
 
 

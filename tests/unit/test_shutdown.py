@@ -260,7 +260,8 @@ class TestJudging:
         with stage.evm.reverts("PositionsOpen", account):
             stage.house.call.quoteBid(account, WAD)
         close(stage, "owner")
-        with stage.evm.reverts("AccountHealthy", account):
+        left = stage.house.call.margin(account)
+        with stage.evm.reverts("AccountHealthy", account, left.maintenanceEquity, 0):
             stage.house.flag(account)
         stage.house.standStill(account)
         stage.house.reset(account)
