@@ -157,10 +157,11 @@ class House(Market):
             self._list(c, asset)
         if lending is not None:
             self._set_word(Kind.LENDING, 0, lending)
-        for c, limit in limits.items():
+        limited = {c: limit for c, limit in limits.items() if c in self.tokens}
+        for c, limit in limited.items():
             self._set_word(Kind.OUTFLOW, c, OutflowParams(limit))
         self._deploy_house()
-        for c in (CASH, *limits):
+        for c in (CASH, *limited):
             self.refresh(c)
         self.outcomes.clear()
 

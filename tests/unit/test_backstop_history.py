@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plimsoll.risk import backstop as twin
@@ -207,8 +207,26 @@ def run(story: Story, history: list[tuple[str, str, int]]) -> None:
         story.tell(name, who_, number)
 
 
+# What chance may leave out: a whole redemption, and what is refused on the way.
+A_LIFE = [
+    ("deposit", "first", 0),
+    ("deposit", "first", 10**9),
+    ("mint", "second", 10**12),
+    ("request", "third", WAD),
+    ("settle", "", 0),
+    ("request", "first", WAD),
+    ("settle", "", 0),
+    ("wait", "", 2 * EPOCH),
+    ("settle", "", 0),
+    ("settle", "", 0),
+    ("withdraw", "first", WAD // 2),
+    ("redeem", "first", WAD),
+]
+
+
 @settings(max_examples=60)
 @given(history=st.lists(steps, min_size=4, max_size=STEPS))
+@example(history=A_LIFE)
 def test_any_history(bare: Backed, history: list[tuple[str, str, int]]) -> None:
     with bare.anchored():
         marks = dict(bare.marks)
