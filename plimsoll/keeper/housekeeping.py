@@ -139,6 +139,7 @@ class Housekeeper:
             shut_at=shut_at,
             markets=tuple(self._market(u, now, block) for u in self.underlyings),
             copies=tuple(self._copies(block)),
+            cash_hour=self._cash_hour(block),
             auctions=tuple(self._auctions(block)),
             positions=tuple(self._positions(block)) if shut_at else (),
         )
@@ -198,6 +199,11 @@ class Housekeeper:
             limit = OutflowParams.from_word(self._word(Kind.OUTFLOW, asset, block)).limit
             in_force = _UNLIMITED if limit == NO_LIMIT else limit * 10 ** self._decimals(asset)
             yield CopySeen(asset, self._ask(functions.outflow(asset), block)[0], in_force)
+
+    def _cash_hour(self, block: int) -> int | None:
+        functions = self.chain.clearing_house.functions
+        limit, _, begun_at = self._ask(functions.outflow(CASH), block)
+        return None if limit == _UNLIMITED else int(begun_at)
 
     def _decimals(self, asset: int) -> int:
         if asset == CASH:

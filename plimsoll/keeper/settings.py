@@ -14,7 +14,7 @@
 | `KEEPER_UNWIND_BPS` | cost of trading out of a slice, of its gross value |
 | `KEEPER_FREE_SHARE_BPS` | share of the free collateral that bids may use |
 | `KEEPER_GAS_GWEI` | highest gas price |
-| `KEEPER_UPKEEP` | 1 has it also keep house: prices, gauge, provisions, copies, winding down |
+| `KEEPER_UPKEEP` | 1 has it also keep house: prices, gauge, provisions, copies, cash, the end |
 | `KEEPER_BACKSTOP` | 1 has it also tend the backstop: bids, sweeps, settlements, at its own gas |
 """
 

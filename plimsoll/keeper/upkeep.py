@@ -1,8 +1,8 @@
 """What keeps the house in order besides liquidation, as a pure function of what the chain shows.
 
-Prices observed every hour, the ledger's copies of governed words, the volatility gauge, what
-auctions are about to lose, and an orderly end. Anybody may do all of it, and nobody is paid.
-Dollars have 18 decimals.
+Prices observed and the cash looked at every hour, the ledger's copies of governed words, the
+volatility gauge, what auctions are about to lose, and an orderly end. Anybody may do all of it,
+and nobody is paid. Dollars have 18 decimals.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from plimsoll.instruments import CASH
 from plimsoll.keeper.decide import State
 
 HOUR = 3_600
@@ -69,6 +70,8 @@ class UpkeepSeen:
     """Zero while the house is open."""
     markets: tuple[MarketSeen, ...] = ()
     copies: tuple[CopySeen, ...] = ()
+    cash_hour: int | None = None
+    """When the hour of the limit on cash began; none without a limit."""
     auctions: tuple[AuctionSeen, ...] = ()
     positions: tuple[PositionSeen, ...] = ()
 
@@ -130,12 +133,22 @@ UpkeepAction = Observe | Refresh | Sample | Note | NoteStanding | Settle | Close
 def decide_upkeep(seen: UpkeepSeen, limits: UpkeepLimits) -> list[UpkeepAction]:
     """First what others rely on most: copies, provisions, prices, the gauge, then the end."""
     return [
-        *(Refresh(copy.asset) for copy in seen.copies if copy.applied != copy.in_force),
+        *_refreshes(seen),
         *_notes(seen, limits),
         *_observations(seen, limits),
         *(Sample(m.underlying, m.rounds) for m in seen.markets if m.rounds),
         *_endings(seen, limits),
     ]
+
+
+def _refreshes(seen: UpkeepSeen) -> Iterator[Refresh]:
+    """Copies that differ, each asset once; and cash when its hour is over, since its limit knows
+    what came in only from a look on. Whoever withdraws has looked, and then begins the next hour.
+    """
+    assets = [copy.asset for copy in seen.copies if copy.applied != copy.in_force]
+    if seen.cash_hour is not None and seen.time - seen.cash_hour >= HOUR:
+        assets.append(CASH)
+    yield from (Refresh(asset) for asset in dict.fromkeys(assets))
 
 
 def _observations(seen: UpkeepSeen, limits: UpkeepLimits) -> Iterator[Observe]:

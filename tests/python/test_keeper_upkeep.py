@@ -78,6 +78,15 @@ class TestDecide:
         copies = (CopySeen(USD, 5, 5), CopySeen(WETH, 5, 6))
         assert decided(copies=copies) == [Refresh(WETH)]
 
+    def test_looks_at_the_cash_once_its_hour_is_over(self) -> None:
+        assert decided(cash_hour=NOW - HOUR) == [Refresh(USD)]
+        assert decided(cash_hour=NOW - HOUR + 1) == []
+        assert decided(cash_hour=None) == []
+
+    def test_refreshes_cash_once_for_whatever_reason(self) -> None:
+        copies = (CopySeen(WETH, 5, 6), CopySeen(USD, 1, 2), CopySeen(USD, 3, 4))
+        assert decided(copies=copies, cash_hour=0) == [Refresh(WETH), Refresh(USD)]
+
     @pytest.mark.parametrize(
         ("change", "actions"),
         [
@@ -181,6 +190,28 @@ class TestAgainstTheContracts:
         assert house.deployer.asset("WETH").outflow().limit == 1_000
         assert house.deployer.asset("USD").outflow().limit == 5_000_000
         assert done(keeper) == []
+
+    def test_looks_at_the_cash_every_hour(self, house: House) -> None:
+        """Of what came in, the next hour lets no more go than the limit; whoever starts anew finds
+        on the chain that somebody looked."""
+        enact(house, Kind.OUTFLOW, USD, OutflowParams(limit=5_000).word)
+        assert done(keeper_of(house)) == [Refresh(USD)]
+        begun = house.deployer.asset("USD").outflow().window_start
+        house.person("saver", USD=9_000)
+        house.wait(HOUR - 1)
+        assert done(keeper_of(house)) == []
+        house.wait(1)
+        assert done(keeper_of(house)) == [Refresh(USD)]
+        assert house.deployer.asset("USD").outflow().window_start >= begun + HOUR
+        assert done(keeper_of(house)) == []
+
+    def test_who_withdrew_has_looked_at_the_cash(self, house: House) -> None:
+        enact(house, Kind.OUTFLOW, USD, OutflowParams(limit=5_000).word)
+        saver = house.person("saver", USD=9_000)
+        assert done(keeper_of(house)) == [Refresh(USD)]
+        house.wait(HOUR)
+        saver.withdraw(house.deployer.asset("USD"), 1)
+        assert done(keeper_of(house)) == []
 
     def test_one_that_died_after_half_its_work_does_the_rest(
         self, house: House, monkeypatch: pytest.MonkeyPatch
