@@ -283,7 +283,8 @@ contract LiquidationModule is AuctionBook {
         IMarginEngine engine_ = engine();
         Portfolio memory held = _portfolio(account, Moment.NOW);
         uint16[] memory assets = _assetsOf(held);
-        engine_.observeRates(assets);
+        // Most accounts hold cash and positions only.
+        if (assets.length != 0) engine_.observeRates(assets);
         engine_.observe(_underlyingsOf(engine_, held, assets));
         return engine_.assess(held);
     }
@@ -345,7 +346,8 @@ contract LiquidationModule is AuctionBook {
     }
 
     function _enter(Account account, Auctions.Record memory record, AuctionState state, Margin memory margin_) private {
-        record.enter(state, _liveSince());
+        // Only a running clock asks since when it could run.
+        record.enter(state, record.state == AuctionState.RUNNING ? _liveSince() : 0);
         _auctions[account] = record;
         _provide(account, record, Provisions.ofEquity(margin_.maintenanceEquity));
         if (state == AuctionState.HALTED) emit AuctionHalted(account, account.owner(), record.elapsed);
