@@ -7,6 +7,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {Pool} from "../../interfaces/ILedger.sol";
 import {WAD} from "./Constants.sol";
 import {Lending} from "./Lending.sol";
+import {PriceMath} from "./PriceMath.sol";
 
 /// @dev Scale of the indices: 1.0.
 uint256 constant RAY = 1e27;
@@ -48,10 +49,14 @@ library CashPool {
 
     /// @notice Books the interest up to now. Everything that moves the pool begins with it.
     /// @param terms The LENDING word.
-    function accrue(State storage self, uint256 terms) internal {
-        if (_elapsed(self) == 0) return;
-        (uint256 supplyIndex, uint256 borrowIndex, uint256 toReserves) = self.current(terms);
-        // Both indices are bounded by their type; of the time 32 bits are the purpose, see `_elapsed`.
+    /// @return supplyIndex And `borrowIndex`: of this moment.
+    function accrue(State storage self, uint256 terms) internal returns (uint256 supplyIndex, uint256 borrowIndex) {
+        uint256 elapsed;
+        (supplyIndex, borrowIndex, elapsed) = _booked(self);
+        if (elapsed == 0) return (supplyIndex, borrowIndex);
+        uint256 toReserves;
+        (supplyIndex, borrowIndex, toReserves) = _grown(self, terms, supplyIndex, borrowIndex, elapsed);
+        // Both indices are bounded by their type; of the time 32 bits are the purpose, see `_booked`.
         (self.supplyIndex, self.borrowIndex, self.accruedAt) =
         (uint112(supplyIndex), uint112(borrowIndex), uint32(block.timestamp));
         if (toReserves != 0) self.capital = (self.capital + toReserves.toInt256()).toInt128();
@@ -64,56 +69,29 @@ library CashPool {
         view
         returns (uint256 supplyIndex, uint256 borrowIndex, uint256 toReserves)
     {
-        (supplyIndex, borrowIndex) = (self.supplyIndex, self.borrowIndex);
-        uint256 elapsed = _elapsed(self);
-        if (elapsed == 0 || terms == 0) return (supplyIndex, borrowIndex, 0);
-        (uint256 supplied, uint256 borrowed) = (self.supplied, self.borrowed);
-        if (borrowed == 0) return (supplyIndex, borrowIndex, 0);
-        // Principals have 128 bits, indices 112 and a growth 67, so no product leaves 256; `rise * supplied` is at most
-        // the interest.
-        uint256 lent = Math.ceilDiv(borrowed * borrowIndex, RAY) + self.unpaidWinnings();
-        uint256 used = Lending.utilisation(supplied * supplyIndex / RAY, lent);
-        uint256 growth = Lending.growth(Lending.rateUp(terms, used), elapsed);
-        uint256 interest = Math.min(type(uint112).max - borrowIndex, Math.ceilDiv(borrowIndex * growth, WAD));
-        borrowIndex += interest;
-        interest *= borrowed;
-        uint256 rise;
-        if (supplied != 0) {
-            rise =
-                Math.min(supplyIndex * growth / WAD, interest * (100 - Lending.reserveShare(terms)) / (100 * supplied));
-            rise = Math.min(rise, type(uint112).max - supplyIndex);
-        }
-        return (supplyIndex + rise, borrowIndex, (interest - rise * supplied) / RAY);
+        uint256 elapsed;
+        (supplyIndex, borrowIndex, elapsed) = _booked(self);
+        return _grown(self, terms, supplyIndex, borrowIndex, elapsed);
     }
 
     /// @notice What a balance is worth now: an asset rounded down, a debt rounded up.
     function valueOf(State storage self, uint256 terms, int256 principal) internal view returns (int256) {
         if (principal == 0) return 0;
         (uint256 supplyIndex, uint256 borrowIndex,) = self.current(terms);
-        // An int120 times a uint112 is below 2^232.
-        if (principal > 0) return int256(uint256(principal) * supplyIndex / RAY);
-        return -int256(Math.ceilDiv(uint256(-principal) * borrowIndex, RAY));
+        return _worth(principal, supplyIndex, borrowIndex);
     }
 
     /// @notice Changes a balance by `change` dollars.
     /// @return moved The new principal; the account's value is never above the exact one.
     function move(State storage self, uint256 terms, int256 principal, int256 change) internal returns (int256 moved) {
-        self.accrue(terms);
-        moved = self.principalOf(self.valueOf(terms, principal) + change);
+        (uint256 supplyIndex, uint256 borrowIndex) = self.accrue(terms);
+        moved = _principalOf(_worth(principal, supplyIndex, borrowIndex) + change, supplyIndex, borrowIndex);
         (uint256 supplied, uint256 borrowed) = (self.supplied, self.borrowed);
         if (principal >= 0) supplied -= uint256(principal);
         else borrowed -= uint256(-principal);
         if (moved >= 0) supplied += uint256(moved);
         else borrowed += uint256(-moved);
         (self.supplied, self.borrowed) = (supplied.toUint128(), borrowed.toUint128());
-    }
-
-    /// @notice The principal worth at most `value`, at the indices booked.
-    function principalOf(State storage self, int256 value) internal view returns (int256) {
-        // RAY < 2^90 and an index is at least 2^79, so a value that fits int128 overflows nothing here.
-        int256 bounded = value.toInt128();
-        if (bounded >= 0) return int256(uint256(bounded) * RAY / self.supplyIndex);
-        return -int256(Math.ceilDiv(uint256(-bounded) * RAY, self.borrowIndex));
     }
 
     /// @notice Books quote that turned into cash (negative change) or back.
@@ -204,11 +182,69 @@ library CashPool {
         self.supplyIndex = uint112(self.supplyIndex - cut);
     }
 
-    /// @dev Seconds since interest was booked.
-    function _elapsed(State storage self) private view returns (uint256) {
-        // Time is kept modulo 2^32, so the difference is exact for 136 years.
+    /// @dev The first slot, read once: both indices, and the seconds since interest was booked.
+    function _booked(State storage self)
+        private
+        view
+        returns (uint256 supplyIndex, uint256 borrowIndex, uint256 elapsed)
+    {
+        uint256 word;
+        // The first slot of the state: 112, 112 and 32 bits, the lowest first.
+        assembly ("memory-safe") {
+            word := sload(self.slot)
+        }
+        // Truncation takes the fields apart. Time is kept modulo 2^32, so the difference is exact for 136 years.
         unchecked {
-            return uint32(block.timestamp) - self.accruedAt;
+            (supplyIndex, borrowIndex) = (uint112(word), uint112(word >> 112));
+            elapsed = uint32(block.timestamp) - uint32(word >> 224);
+        }
+    }
+
+    /// @dev As `current`, from the indices booked `elapsed` seconds ago.
+    function _grown(State storage self, uint256 terms, uint256 supplyIndex, uint256 borrowIndex, uint256 elapsed)
+        private
+        view
+        returns (uint256, uint256, uint256)
+    {
+        if (elapsed == 0 || terms == 0) return (supplyIndex, borrowIndex, 0);
+        (uint256 supplied, uint256 borrowed) = (self.supplied, self.borrowed);
+        if (borrowed == 0) return (supplyIndex, borrowIndex, 0);
+        uint256 kept = 100 - Lending.reserveShare(terms);
+        // Principals have 128 bits, indices 112 and a growth 67, so no product leaves 256; `rise * supplied` is at most
+        // the interest, and indices are at most their maximum.
+        unchecked {
+            uint256 lent = PriceMath.ceilDiv(borrowed * borrowIndex, RAY) + self.unpaidWinnings();
+            uint256 used = Lending.utilisation(supplied * supplyIndex / RAY, lent);
+            uint256 growth = Lending.growth(Lending.rateUp(terms, used), elapsed);
+            uint256 interest =
+                PriceMath.min(type(uint112).max - borrowIndex, PriceMath.ceilDiv(borrowIndex * growth, WAD));
+            borrowIndex += interest;
+            interest *= borrowed;
+            uint256 rise;
+            if (supplied != 0) {
+                rise = PriceMath.min(supplyIndex * growth / WAD, interest * kept / (100 * supplied));
+                rise = PriceMath.min(rise, type(uint112).max - supplyIndex);
+            }
+            return (supplyIndex + rise, borrowIndex, (interest - rise * supplied) / RAY);
+        }
+    }
+
+    /// @dev What a balance is worth at these indices: an asset rounded down, a debt rounded up.
+    function _worth(int256 principal, uint256 supplyIndex, uint256 borrowIndex) private pure returns (int256) {
+        // An int120 times a uint112 is below 2^232.
+        unchecked {
+            if (principal >= 0) return int256(uint256(principal) * supplyIndex / RAY);
+            return -int256(PriceMath.ceilDiv(uint256(-principal) * borrowIndex, RAY));
+        }
+    }
+
+    /// @dev The principal worth at most `value` at these indices.
+    function _principalOf(int256 value, uint256 supplyIndex, uint256 borrowIndex) private pure returns (int256) {
+        int256 bounded = value.toInt128();
+        // RAY < 2^90 and an index is at least 2^79, so a value that fits int128 overflows nothing here.
+        unchecked {
+            if (bounded >= 0) return int256(uint256(bounded) * RAY / supplyIndex);
+            return -int256(PriceMath.ceilDiv(uint256(-bounded) * RAY, borrowIndex));
         }
     }
 

@@ -10,7 +10,7 @@ library PriceMath {
     uint256 internal constant CREDIT = 3_600;
 
     function ceilDiv(uint256 a, uint256 b) internal pure returns (uint256) {
-        // `(a - 1) / b + 1` cannot overflow for b > 1, which every constant divisor here is.
+        // For a > 0 and b > 0 `(a - 1) / b + 1` is at most a; a division by zero reverts here too.
         unchecked {
             return a == 0 ? 0 : (a - 1) / b + 1;
         }
