@@ -473,7 +473,7 @@ contract ClearingHouse is IClearingHouse, OrderBook, AuctionBook, AccessManaged 
 
     function _closeScope() private {
         Scope.close();
-        _checkTouched();
+        _checkUnlessDeferred();
         Scope.leave();
     }
 

@@ -62,6 +62,8 @@ contract CollateralVault is ICollateralVault {
     /// @inheritdoc ICollateralVault
     function release(address token, address to, uint256 amount, uint256 claims) external onlyClearingHouse {
         IERC20(token).safeTransfer(to, amount);
+        // No balance is below nothing.
+        if (claims == 0) return;
         uint256 present = IERC20(token).balanceOf(address(this));
         if (present < claims) revert BalanceBelowClaims(token, present, claims);
     }

@@ -47,8 +47,8 @@ abstract contract Exits is Gate {
     /// @param held What the vault holds before it, dollars.
     /// @return charge What it leaves to the reserves for losses that are known and not yet booked, dollars.
     function _countCashOut(Account account, uint256 dollars, uint256 held) internal returns (uint256 charge) {
-        _limits.count(CASH, dollars, held);
         uint256 expected = _limits.total();
+        _limits.count(CASH, dollars, held);
         if (expected == 0) return 0;
         uint256 terms = _control.lending;
         _pool.accrue(terms);

@@ -55,10 +55,6 @@ abstract contract Gate is Ledger {
 
     /// @dev For entries that pay out: the checks come before the last step, and find nothing more to do after it.
     function _checkUnlessDeferred() internal {
-        if (!Scope.isDeferred()) _checkTouched();
-    }
-
-    function _checkTouched() internal {
         uint256 count = Scope.takeTouched();
         for (uint256 i = 0; i < count; ++i) {
             Account account = Scope.touchedAt(i);

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Outflows} from "./Outflows.sol";
+import {PriceMath} from "./PriceMath.sol";
 
 /// @dev Dollars with 18 decimals in a millionth of a dollar.
 uint256 constant MICRO = 1e12;
@@ -31,12 +32,12 @@ library CashLimits {
 
     /// @notice Counts a withdrawal of `dollars` out of `held`, and reverts where it is beyond the limit.
     function count(State storage self, uint16 cash, uint256 dollars, uint256 held) internal {
-        State memory state = self;
-        if (state.word == 0) return;
-        (uint256 start, uint256 opening) = state.window(held);
+        uint256 word = self.word;
+        if (word == 0) return;
+        (uint256 start, uint256 opening) = _window(self.windowStart, self.opening, self.last, held);
         uint256 left = _level(held - dollars);
-        uint256 limit = state.limit();
-        Outflows.requireWithin(cash, Math.ceilDiv(dollars, MICRO), Math.saturatingSub(opening, left), limit);
+        uint256 sunk = opening > left ? opening - left : 0;
+        Outflows.requireWithin(cash, PriceMath.ceilDiv(dollars, MICRO), sunk, Outflows.limitOf(word, MILLION));
         // 2^32 seconds end in 2106; levels have 56 bits.
         (self.windowStart, self.opening, self.last) = (uint32(start), uint56(opening), uint56(left));
     }
@@ -65,10 +66,7 @@ library CashLimits {
     /// @return opening The level from which it is measured. A new hour starts no higher than the latest withdrawal left
     /// the vault: what came since may be a loan of the same transaction, and leaves as it came.
     function window(State memory self, uint256 held) internal view returns (uint256 start, uint256 opening) {
-        (start, opening) = (self.windowStart, self.opening);
-        if (block.timestamp >= start + Outflows.WINDOW) {
-            (start, opening) = (block.timestamp, Math.min(self.last, _level(held)));
-        }
+        return _window(self.windowStart, self.opening, self.last, held);
     }
 
     /// @return Millionths of a dollar; the maximum where there is none.
@@ -98,7 +96,17 @@ library CashLimits {
         return self.provisions * MICRO;
     }
 
+    /// @dev `window`, of the hour that ran last.
+    function _window(uint256 start, uint256 opening, uint256 last, uint256 held)
+        private
+        view
+        returns (uint256, uint256)
+    {
+        if (block.timestamp < start + Outflows.WINDOW) return (start, opening);
+        return (block.timestamp, PriceMath.min(last, _level(held)));
+    }
+
     function _level(uint256 dollars) private pure returns (uint256) {
-        return Math.min(dollars / MICRO, type(uint56).max);
+        return PriceMath.min(dollars / MICRO, type(uint56).max);
     }
 }

@@ -74,10 +74,6 @@ library Scope {
         _setState(_word(), LOCKED);
     }
 
-    function isDeferred() internal view returns (bool) {
-        return _word() & STATE_MASK >= OPEN;
-    }
-
     /// @notice How many scopes began in this transaction, the running one included.
     function number() internal view returns (uint256) {
         return _word() >> NUMBER_BIT;
@@ -112,10 +108,12 @@ library Scope {
         return Account.wrap(_listSlot(index).asBytes32().tload());
     }
 
-    /// @notice Hands the touched accounts to who checks them: nothing is pending afterwards.
+    /// @notice Hands the touched accounts to who checks them: nothing is pending afterwards. Between the entries of an
+    /// open scope and inside them the checks wait, and nobody gets any.
     /// @return count How many there are, for `touchedAt`.
     function takeTouched() internal returns (uint256 count) {
         uint256 word = _word();
+        if (word & STATE_MASK >= OPEN) return 0;
         count = (word / COUNT_ONE) & COUNT_MASK;
         if (count != 0) _setWord(word - count * COUNT_ONE);
     }
