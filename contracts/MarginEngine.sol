@@ -5,6 +5,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {CollateralTerms, CollateralValue, Kind} from "../interfaces/IHaircutRegistry.sol";
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
+import {IReportModule} from "../interfaces/IReportModule.sol";
 import {PremiumReport} from "../interfaces/IReportOracle.sol";
 import {
     Holding,
@@ -17,7 +18,6 @@ import {
     UnderlyingRisk
 } from "../interfaces/Types.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
-import {ParameterModule} from "./ParameterModule.sol";
 import {BPS, UNITS_LIMIT, WAD} from "./libraries/Constants.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
 import {Holdings} from "./libraries/Holdings.sol";
@@ -34,7 +34,7 @@ import {Scan} from "./libraries/Scan.sol";
 import {Sources} from "./libraries/Sources.sol";
 
 /// @title Portfolio in; equity and margins out
-/// @dev Changes of parameters are an immutable module that runs on this storage by delegatecall.
+/// @dev Changes of parameters, reports and explanations are immutable modules that run on this storage by delegatecall.
 contract MarginEngine is IMarginEngine, HaircutRegistry {
     using Holdings for Holding;
     using Instruments for Instrument;
@@ -89,9 +89,18 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
 
     /// @inheritdoc IMarginEngine
     address public immutable PARAMETER_MODULE;
+    /// @inheritdoc IMarginEngine
+    address public immutable REPORT_MODULE;
+    /// @inheritdoc IMarginEngine
+    address public immutable RISK_MODULE;
+    /// @inheritdoc IMarginEngine
+    address public immutable NORMAL_TABLE;
 
-    constructor(address manager) HaircutRegistry(manager) {
-        PARAMETER_MODULE = address(new ParameterModule(manager));
+    constructor(address manager, address parameterModule, address reportModule, address riskModule, address normalTable)
+        HaircutRegistry(manager)
+    {
+        (PARAMETER_MODULE, REPORT_MODULE, RISK_MODULE) = (parameterModule, reportModule, riskModule);
+        NORMAL_TABLE = normalTable;
     }
 
     /// @inheritdoc IMarginEngine
@@ -242,14 +251,14 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         Modules.run(PARAMETER_MODULE);
     }
 
-    /// @inheritdoc IParameterModule
+    /// @inheritdoc IReportModule
     function reportPremium(uint16, PremiumReport[] calldata, bytes[] calldata) external {
-        Modules.run(PARAMETER_MODULE);
+        Modules.run(REPORT_MODULE);
     }
 
-    /// @inheritdoc IParameterModule
+    /// @inheritdoc IReportModule
     function sampleVolatility(uint16, uint80[] calldata) external {
-        Modules.run(PARAMETER_MODULE);
+        Modules.run(REPORT_MODULE);
     }
 
     /// @dev Reads every word, price and rate that a margin needs, once each.

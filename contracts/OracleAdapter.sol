@@ -203,6 +203,23 @@ abstract contract OracleAdapter is IOracleAdapter {
             status == OK && (!isChainlink || Sources.decimalsOf(address(uint160(source))) == (source >> 162) & 0x1f);
     }
 
+    /// @dev Only a Chainlink source can tell what a price was at the turn of an hour.
+    /// @return source The source whose rounds are sampled: the primary one, or else the second.
+    function _requireRounds(uint16 id) internal view returns (uint256 source) {
+        source = _ofRounds(_governed[_requireKnown(id)], _words[_key(Kind.SECOND_SOURCE, id)]);
+        if (source == 0) revert RoundsMissing(id);
+    }
+
+    /// @dev Which of two sources is sampled, zero when neither has rounds.
+    function _ofRounds(uint256 primary, uint256 second) internal pure returns (uint256) {
+        if (_isChainlink(primary)) return primary;
+        return _isChainlink(second) ? second : 0;
+    }
+
+    function _isChainlink(uint256 source) internal pure returns (bool) {
+        return (source >> 160) & 3 == uint256(SourceKind.CHAINLINK);
+    }
+
     function _observe(uint16 id) private {
         uint256 underlying = _requireKnown(id);
         uint256 observed = _observed[underlying];

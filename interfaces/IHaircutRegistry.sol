@@ -40,7 +40,10 @@ enum Kind {
     /// Id 0. The ReportOracle, whose reporters sign premiums.
     REPORTS,
     /// Id = underlying. What people call it.
-    SYMBOL
+    SYMBOL,
+    /// Id = underlying. Volatility shift, term charges and closing cost of its options and futures, and which may be
+    /// opened.
+    OPTIONS
 }
 
 /// @notice A parameter as it stands now. Words are packed; `contracts/libraries/Params.sol` lists every field.
@@ -102,6 +105,8 @@ struct Funding {
 /// @dev How they change is `IParameterModule`.
 interface IHaircutRegistry {
     event CrowdMoved(uint16 indexed asset, uint256 oldRate, uint256 newRate);
+    /// From now on the index moves by `rate` dollars per unit and hour, 18 decimals, for at most two hours.
+    event FundingSet(uint16 indexed underlying, int256 premium, int256 rate, int256 index, uint256 observedAt);
 
     error OnlyClearingHouse(address caller);
     error UnknownAsset(uint16 asset);

@@ -5,6 +5,7 @@ import {Instrument, Margin, MarginParts, Portfolio, PriceStatus, UnderlyingRisk}
 import {CollateralTerms, CollateralValue, IHaircutRegistry} from "./IHaircutRegistry.sol";
 import {IOracleAdapter} from "./IOracleAdapter.sol";
 import {IParameterModule} from "./IParameterModule.sol";
+import {IReportModule} from "./IReportModule.sol";
 
 /// @notice The terms on which an instrument trades now.
 struct Market {
@@ -41,11 +42,17 @@ struct Factors {
 }
 
 /// @title Portfolio in; equity and margins out. docs/margin.md is the specification.
-interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule {
+interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, IReportModule {
     error UnknownInstrument(Instrument instrument);
 
     /// @notice The code of `IParameterModule`, which runs on the engine's storage. Its own storage counts for nothing.
     function PARAMETER_MODULE() external view returns (address);
+    /// @notice Likewise the code of `IReportModule`.
+    function REPORT_MODULE() external view returns (address);
+    /// @notice Likewise the code of the views that explain a margin.
+    function RISK_MODULE() external view returns (address);
+    /// @notice Where the cubics of the normal distribution are.
+    function NORMAL_TABLE() external view returns (address);
     /// @notice Equity and both margins of a portfolio at the prices of this moment.
     function margin(Portfolio calldata portfolio) external view returns (Margin memory);
     /// @notice The same, and fixes every price it reads for the rest of the transaction.

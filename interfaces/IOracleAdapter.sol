@@ -44,6 +44,8 @@ interface IOracleAdapter {
     error NotBrokenLongEnough(uint16 underlying, uint256 since);
     /// The underlying has no source.
     error UnknownUnderlying(uint16 underlying);
+    /// Volatility and fixings are taken from the rounds of a Chainlink source, and the underlying has none.
+    error RoundsMissing(uint16 underlying);
     /// This transaction has acted on the price already, and this observation finds it doubtful: observe before acting.
     error PriceAlreadyFixed(uint16 underlying, PriceStatus status);
     error UpdateFeeMissing(uint256 fee, uint256 available);

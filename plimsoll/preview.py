@@ -72,6 +72,7 @@ _EFFECTS = {
     Kind.OUTFLOW: "withdrawals are held to it from the next refresh of the ledger's copy",
     Kind.VOLATILITY: "the variance stays; the gauge follows with the next sample",
     Kind.REPORTS: "funding and signed prices come from there; what has accrued stays",
+    Kind.OPTIONS: "margins of its options and futures, and which may be opened, follow at once",
     Kind.SYMBOL: "the underlying is shown under that name",
 }
 

@@ -70,6 +70,14 @@ def number(contract: Contract) -> int:
     return int(contract.address, 16)
 
 
+def new_engine(evm: Evm, manager: Contract) -> Contract:
+    """A margin engine with its modules and its table, not set up."""
+    table = evm.deploy("NormalTable")
+    modules = evm.deploy("ParameterModule", manager), evm.deploy("ReportModule", manager)
+    risk = evm.deploy("RiskModule", manager, table)
+    return evm.deploy("MarginEngine", manager, *modules, risk, table)
+
+
 @dataclass
 class Ramp:
     """A parameter word with the ramp it is on."""
@@ -167,7 +175,7 @@ class Market:
     def __init__(self, evm: Evm | None = None, factors: GlobalParams | None = None) -> None:
         self.evm = evm or Evm()
         self.manager = self.evm.deploy(foreign("AccessManager"), self.evm.deployer)
-        self.engine = self.evm.deploy("MarginEngine", self.manager.address)
+        self.engine = new_engine(self.evm, self.manager)
         self.underlyings: dict[int, Underlying] = {}
         self.assets: dict[int, Asset] = {}
         self.gauges: dict[int, oracle.Gauge] = {}

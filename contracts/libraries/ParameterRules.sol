@@ -32,8 +32,10 @@ library ParameterRules {
     uint256 private constant OUTFLOW_WIDTHS = 0x28;
     uint256 private constant VOLATILITY_WIDTHS = 0x10;
     uint256 private constant REPORTS_WIDTHS = 0xa0;
+    uint256 private constant OPTIONS_WIDTHS = 0x05_0b_03_0a_0e_0c_0e;
 
     uint256 private constant NATURAL_14 = (1 << 14) - 1;
+    uint256 private constant NATURAL_11 = (1 << 11) - 1;
     uint256 private constant ADDRESS = type(uint160).max;
 
     // At least address 1, kind 1, age 1, ceiling 1; at most kind 2, decimals 31, floor 93, ceiling 94.
@@ -61,7 +63,7 @@ library ParameterRules {
     }
 
     /// @notice Whether a word may take effect at once: it replaces one, loosens no field, and leaves those that always
-    /// wait: range and window of an underlying, the fees of a market.
+    /// wait: range and window of an underlying, the fees of a market, everything of OPTIONS, which has no ramp.
     function isTightening(Kind kind, uint256 old, uint256 word) internal pure returns (bool) {
         // No word is a word only where it is the loosest: no limit on what leaves.
         bool replaces = old != 0 || kind == Kind.OUTFLOW;
@@ -69,11 +71,13 @@ library ParameterRules {
         // The lowest 24 bits of an underlying: another range can lower a hedged book's margin. The lowest 28 of a
         // market: an order that rests was signed for the fee of its day, and names none.
         if (kind == Kind.UNDERLYING) return (old ^ word) & 0xffffff == 0;
-        return kind != Kind.MARKET || (old ^ word) & 0xfffffff == 0;
+        if (kind == Kind.MARKET) return (old ^ word) & 0xfffffff == 0;
+        return kind != Kind.OPTIONS;
     }
 
     /// @notice Reverts with `StepTooLarge` when a word loosens a field of the one that it replaces by more than a step:
-    /// a fifth of its value (or 1); for a limit, to twice its value or to 2^(width/2), whichever is more.
+    /// a fifth of its value (or 1); for a limit, to twice its value or to 2^(width/2), whichever is more. What is no
+    /// limit of OPTIONS does not tighten by more than a step either.
     /// @dev A first word, and kinds without risk fields, have no steps.
     function requireSteps(Kind kind, uint16 id, uint256 old, uint256 word) internal pure {
         if (!_hasSteps(kind) || old == 0) return;
@@ -84,10 +88,11 @@ library ParameterRules {
             uint256 width = widths & 0xff;
             uint256 from = _field(old, shift, width);
             uint256 to = _field(word, shift, width);
-            if (to < from) {
-                bool isStep = (table.complements >> field) & 1 == 1 ? _isWider(from, to, width) : _isLower(from, to);
-                if (!isStep) revert IParameterModule.StepTooLarge(kind, id, field, from, to);
-            }
+            bool isLimit = (table.complements >> field) & 1 == 1;
+            bool isStep = true;
+            if (to < from) isStep = isLimit ? _isWider(from, to, width) : from - to <= _step(from);
+            else if (kind == Kind.OPTIONS && !isLimit) isStep = to - from <= _step(from);
+            if (!isStep) revert IParameterModule.StepTooLarge(kind, id, field, from, to);
             shift += width;
             field++;
         }
@@ -104,7 +109,7 @@ library ParameterRules {
     /// @dev Words with risk fields, which loosen by steps; the others are wires.
     function _hasSteps(Kind kind) private pure returns (bool) {
         return kind == Kind.GLOBAL || kind == Kind.UNDERLYING || kind == Kind.ASSET || kind == Kind.MARKET
-            || kind == Kind.FUNDING || kind == Kind.OUTFLOW;
+            || kind == Kind.FUNDING || kind == Kind.OUTFLOW || kind == Kind.OPTIONS;
     }
 
     function _layout(Kind kind) private pure returns (Layout memory) {
@@ -126,6 +131,7 @@ library ParameterRules {
         if (kind == Kind.OUTFLOW) return Layout(OUTFLOW_WIDTHS, 1, 0, (1 << 40) - 1);
         if (kind == Kind.VOLATILITY) return Layout(VOLATILITY_WIDTHS, 0, 1, (1 << 16) - 1);
         if (kind == Kind.REPORTS) return Layout(REPORTS_WIDTHS, 0, 0, ADDRESS);
+        if (kind == Kind.OPTIONS) return _options();
         return Layout(PRICE_WIDTHS, 0, 0, (1 << 94) - 1);
     }
 
@@ -173,6 +179,19 @@ library ParameterRules {
     function _lending() private pure returns (Layout memory) {
         uint256 rates = ((1 << 26) - 1) << 7;
         return Layout(LENDING_WIDTHS, 0, 1, 99 | rates | (50 << 33));
+    }
+
+    /// @dev Bounds: volatility shift 1 to 80 %, term charge of volatility to 100 %, digits 1 to 6, horizon 1 to 1095
+    /// days.
+    function _options() private pure returns (Layout memory) {
+        uint256 anyDailies = uint256(0x1f) << 64;
+        return Layout({
+            widths: OPTIONS_WIDTHS,
+            complements: 0x70,
+            lowest: 100 | (1 << 50) | ((NATURAL_11 - 1_095) << 53),
+            highest: 8_000 | (0xfff << 14) | (10_000 << 26) | (0x3ff << 40) | (6 << 50) | ((NATURAL_11 - 1) << 53)
+                | anyDailies
+        });
     }
 
     /// @dev Bounds: those of a source, deviation 1 bps to any.
@@ -262,8 +281,8 @@ library ParameterRules {
         return false;
     }
 
-    function _isLower(uint256 from, uint256 to) private pure returns (bool) {
-        return from - to <= (from < 10 ? 1 : from / 5);
+    function _step(uint256 value) private pure returns (uint256) {
+        return value < 10 ? 1 : value / 5;
     }
 
     /// @dev Limits are complements; one of zero can be left because 2^(width/2) is always a step.

@@ -36,6 +36,8 @@ uint256 constant RAMP = 3 days;
 /// VOLATILITY     reference 16 hundredths of a bps: the standard deviation of an hour's return at a gauge of 1
 /// REPORTS        address 160
 /// SYMBOL         1 to 31 bytes of printable ASCII from the highest byte, then zeros
+/// OPTIONS        volShift 14 bps, termForward 12 bps a root year, termVol 14 bps, optionClosing 10 bps,
+///                digits 3 complement, horizon 11 days complement, dailies 5 days complement
 library Params {
     /// @dev Widths of the words that share a slot with others.
     uint256 internal constant ASSET_BITS = 198;
@@ -158,6 +160,32 @@ library Params {
 
     function bandCeiling(uint256 global) internal pure returns (uint256) {
         return (global >> 16) & NATURAL_14;
+    }
+
+    function volShift(uint256 options) internal pure returns (uint256) {
+        return options & NATURAL_14;
+    }
+
+    function termForward(uint256 options) internal pure returns (uint256) {
+        return (options >> 14) & 0xfff;
+    }
+
+    function termVol(uint256 options) internal pure returns (uint256) {
+        return (options >> 26) & NATURAL_14;
+    }
+
+    function optionClosing(uint256 options) internal pure returns (uint256) {
+        return (options >> 40) & NATURAL_10;
+    }
+
+    /// @dev The most significant digits of a strike.
+    function digits(uint256 options) internal pure returns (uint256) {
+        return ~(options >> 50) & 7;
+    }
+
+    /// @dev Days ahead within which an instrument may be opened; and within which any weekday will do.
+    function horizons(uint256 options) internal pure returns (uint256 horizon, uint256 dailies) {
+        return (~(options >> 53) & 0x7ff, ~(options >> 64) & 0x1f);
     }
 
     function fundingCap(uint256 funding) internal pure returns (uint256) {

@@ -40,7 +40,17 @@ BACKSTOP = "BackstopVault"
 # Every contract in the order of deployment, with what its constructor is told, by name.
 WIRING: dict[str, dict[str, str]] = {
     "AccessManager": {"initialAdmin": DEPLOYER},
-    "MarginEngine": {"manager": "AccessManager"},
+    "ParameterModule": {"manager": "AccessManager"},
+    "ReportModule": {"manager": "AccessManager"},
+    "NormalTable": {},
+    "RiskModule": {"manager": "AccessManager", "normalTable": "NormalTable"},
+    "MarginEngine": {
+        "manager": "AccessManager",
+        "parameterModule": "ParameterModule",
+        "reportModule": "ReportModule",
+        "riskModule": "RiskModule",
+        "normalTable": "NormalTable",
+    },
     "TradingModule": {},
     "LiquidationModule": {},
     "ClearingHouse": {
@@ -56,10 +66,8 @@ WIRING: dict[str, dict[str, str]] = {
 }
 CORE = tuple(WIRING)
 VAULT = "CollateralVault"
-PARAMETER_MODULE = "ParameterModule"
 # What a constructor creates: whose, and where the creator says that it is.
 CREATED: dict[str, tuple[str, str]] = {
-    PARAMETER_MODULE: ("MarginEngine", "PARAMETER_MODULE()"),
     VAULT: ("ClearingHouse", "VAULT()"),
 }
 PARAMETER = "(uint256,uint256,uint256,uint256,uint256)"

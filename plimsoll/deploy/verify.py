@@ -159,6 +159,10 @@ class Verification:
         wires = [
             ("ClearingHouse", "engine()", "MarginEngine"),
             *((creator, getter, name) for name, (creator, getter) in CREATED.items()),
+            ("MarginEngine", "PARAMETER_MODULE()", "ParameterModule"),
+            ("MarginEngine", "REPORT_MODULE()", "ReportModule"),
+            ("MarginEngine", "RISK_MODULE()", "RiskModule"),
+            ("MarginEngine", "NORMAL_TABLE()", "NormalTable"),
             ("ClearingHouse", "SETTLEMENT_TOKEN()", token),
             ("ClearingHouse", "TRADING_MODULE()", "TradingModule"),
             ("ClearingHouse", "LIQUIDATION_MODULE()", "LiquidationModule"),

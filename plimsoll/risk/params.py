@@ -43,6 +43,7 @@ class Kind(IntEnum):
     VOLATILITY = 16
     REPORTS = 17
     SYMBOL = 18
+    OPTIONS = 19
 
 
 class SourceKind(IntEnum):
@@ -67,11 +68,13 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a word: its width in bits, and whether it is stored as a complement."""
+    """One field of a word: its width in bits, whether it is stored as a complement, and whether it
+    moves by steps when it tightens too."""
 
     name: str
     width: int
     complement: bool = False
+    steps_up: bool = False
 
     @property
     def maximum(self) -> int:
@@ -366,6 +369,31 @@ class VolatilityParams(Word):
 
 
 @dataclass(frozen=True, slots=True)
+class OptionsParams(Word):
+    """What margin and listing of an underlying's options and futures depend on: volatility shift
+    and closing cost in bps, the two term charges, and which of them may be opened."""
+
+    vol_shift: int
+    term_forward: int = 0
+    term_vol: int = 0
+    option_closing: int = 0
+    digits: int = 3
+    horizon: int = 400
+    dailies: int = 2
+
+    KIND = Kind.OPTIONS
+    LAYOUT = (
+        Field("vol_shift", 14, steps_up=True),
+        Field("term_forward", 12, steps_up=True),
+        Field("term_vol", 14, steps_up=True),
+        Field("option_closing", 10, steps_up=True),
+        _limit("digits", 3),
+        _limit("horizon", 11),
+        _limit("dailies", 5),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ReportsParams(Word):
     """The ReportOracle; none with address 0."""
 
@@ -401,10 +429,13 @@ RISK_KINDS: dict[Kind, type[Word]] = {
     Kind.MARKET: MarketParams,
     Kind.FUNDING: FundingParams,
     Kind.OUTFLOW: OutflowParams,
+    Kind.OPTIONS: OptionsParams,
 }
 # Fields that wait in both directions: margin is not monotone in the shape of the scan, and orders
 # that rest were signed for the fees of their day.
 WAITING_FIELDS = {"range", "window", "taker_fee", "maker_fee"}
+# Kinds that always wait all the same: what they set acts at once on every book, without a ramp.
+WAITING_KINDS = {Kind.OPTIONS}
 
 
 def interpolate(kind: Kind, start: int, target: int, elapsed: int) -> int:
@@ -420,6 +451,8 @@ def interpolate(kind: Kind, start: int, target: int, elapsed: int) -> int:
 
 def only_tightens(kind: Kind, old: int, new: int) -> bool:
     """Whether a word takes effect at once: no field smaller, none changed that waits."""
+    if kind in WAITING_KINDS:
+        return False
     layout = RISK_KINDS[kind].LAYOUT
     pairs = zip(codes(layout, old), codes(layout, new), strict=True)
     return all(
@@ -429,18 +462,23 @@ def only_tightens(kind: Kind, old: int, new: int) -> bool:
 
 
 def is_one_step(kind: Kind, old: int, new: int) -> bool:
-    """Whether no loosened field moves by more than a fifth of its value or twice its limit."""
+    """Whether no loosened field moves by more than a fifth of its value or twice its limit, and
+    none that steps up rises by more than a fifth."""
     layout = RISK_KINDS[kind].LAYOUT
     pairs = zip(codes(layout, old), codes(layout, new), strict=True)
-    return all(
-        after >= before or _field_steps(field, before, after)
-        for (field, before), (_, after) in pairs
-    )
+    return all(_field_steps(field, before, after) for (field, before), (_, after) in pairs)
 
 
 def _field_steps(field: Field, before: int, after: int) -> bool:
-    """A tiny value may fall by one, a limit of next to nothing rise to the root of its range."""
+    """A tiny value may move by one, a limit of next to nothing rise to the root of its range."""
+    if after >= before:
+        return not field.steps_up or after - before <= step_by(before)
     if field.complement:
         reach = max(2 * field.decode(before), 1 << (field.width // 2))
         return field.decode(after) <= reach
-    return before - after <= (1 if before < 10 else before // 5)
+    return before - after <= step_by(before)
+
+
+def step_by(value: int) -> int:
+    """How far a value moves at once: a fifth of it, or one."""
+    return 1 if value < 10 else value // 5

@@ -17,6 +17,7 @@ from plimsoll.risk.params import (
     Kind,
     LendingParams,
     MarketParams,
+    OptionsParams,
     OutflowParams,
     ParameterError,
     RateKind,
@@ -34,6 +35,7 @@ from plimsoll.risk.params import (
     codes,
     decode_symbol,
     encode_symbol,
+    step_by,
 )
 
 MAX_GAUGE = 4
@@ -57,6 +59,7 @@ RECORDS: dict[Kind, type[Word]] = {
     Kind.OUTFLOW: OutflowParams,
     Kind.VOLATILITY: VolatilityParams,
     Kind.REPORTS: ReportsParams,
+    Kind.OPTIONS: OptionsParams,
 }
 """Kinds whose words have fields; every other word is one value."""
 REMOVABLE = (Kind.SECOND_SOURCE, Kind.SEQUENCER, Kind.REPORTS)
@@ -100,6 +103,12 @@ _BOUNDS: dict[Kind, dict[str, tuple[int, int]]] = {
     Kind.SEQUENCER: {"address": (1, _ANY), "grace": (0, 86_400)},
     Kind.LENDING: {"kink": (1, 99), "reserve_share": (0, 50)},
     Kind.VOLATILITY: {"reference": (1, _ANY)},
+    Kind.OPTIONS: {
+        "vol_shift": (100, 8_000),
+        "term_vol": (0, 10_000),
+        "digits": (1, 6),
+        "horizon": (1, 1_095),
+    },
 }
 
 
@@ -207,7 +216,7 @@ def require_ramp(kind: Kind, current: int, word: int) -> None:
 
 
 def require_steps(kind: Kind, old: int, new: int) -> None:
-    """Raises `RefusedWordError` when a loosened field moves by more than a step."""
+    """Raises `RefusedWordError` when a field moves by more than a step where it may not."""
     if kind not in RISK_KINDS or old == 0:
         return
     before, after = Fields.of(kind, old), Fields.of(kind, new)
@@ -221,8 +230,9 @@ def require_steps(kind: Kind, old: int, new: int) -> None:
 def step_of(field: Field, value: int) -> tuple[int, int]:
     """Least and greatest value that one acceptance may bring: a fifth down, or twice a limit.
 
-    A tiny value may fall by one, a limit of next to nothing rise to the root of its range.
+    A tiny value may move by one, a limit of next to nothing rise to the root of its range.
     """
     if field.complement:
         return 0, min(field.maximum, max(2 * value, 1 << (field.width // 2)))
-    return value - (min(value, 1) if value < 10 else value // 5), field.maximum
+    highest = min(field.maximum, value + step_by(value)) if field.steps_up else field.maximum
+    return value - min(value, step_by(value)), highest

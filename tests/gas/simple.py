@@ -70,7 +70,7 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
     dollars = _faucet(deployer, SETTLEMENT_DECIMALS)
     batch = Batch(deployer)
     manager = deployer.deploy(_access_manager(), batch.puppet)
-    engine = deployer.deploy(project.MarginEngine, manager)
+    engine = _engine(deployer, manager)
     modules = deployer.deploy(project.TradingModule), deployer.deploy(project.LiquidationModule)
     permit2 = deployer.deploy(container(components.permit2()))
     parts = manager, engine, dollars, permit2, *modules
@@ -107,6 +107,16 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         backstop=backstop,
         lend=lambda: _lend(batch, engine, house, feeds),
     )
+
+
+def _engine(deployer: AccountAPI, manager: ContractInstance) -> ContractInstance:
+    table = deployer.deploy(project.NormalTable)
+    modules = (
+        deployer.deploy(project.ParameterModule, manager),
+        deployer.deploy(project.ReportModule, manager),
+        deployer.deploy(project.RiskModule, manager, table),
+    )
+    return deployer.deploy(project.MarginEngine, manager, *modules, table)
 
 
 def _lend(

@@ -26,7 +26,7 @@ from plimsoll.risk.params import (
 )
 from tests.evm import Contract
 from tests.scenarios.stage import ETH, GLOBALS, RISK, TERMS, WETH, Stage, wad
-from tests.world import number
+from tests.world import new_engine, number
 
 NEW = 9
 
@@ -157,7 +157,7 @@ def test_wiring_happens_once(stage: Stage) -> None:
 
 def test_a_new_engine_waits_and_must_know_what_is_held(stage: Stage) -> None:
     stage.deposit("holder", WETH, WAD)
-    foreign = stage.evm.deploy("MarginEngine", stage.manager)
+    foreign = new_engine(stage.evm, stage.manager)
     (submitted,) = stage.house.submitEngine(foreign.address).events("EngineSubmitted")
     with stage.evm.reverts("EngineNotReady", submitted.readyAt):
         stage.house.acceptEngine()

@@ -8,7 +8,7 @@ from plimsoll.deploy.sender import NOBODY
 from plimsoll.risk.model import WAD
 from tests.evm import Evm
 from tests.scenarios.stage import CASH, ETH, WETH, Collateral, Listed, Stage, wad
-from tests.world import foreign
+from tests.world import foreign, new_engine
 
 TOKENS = 50
 
@@ -55,7 +55,7 @@ def test_a_settlement_token_of_up_to_18_decimals(decimals: int) -> None:
 def test_a_finer_settlement_token_is_refused(decimals: int) -> None:
     evm = Evm()
     manager = evm.deploy(foreign("AccessManager"), evm.deployer)
-    engine, token = evm.deploy("MarginEngine", manager), evm.deploy("MockToken", decimals)
+    engine, token = new_engine(evm, manager), evm.deploy("MockToken", decimals)
     modules = evm.deploy("TradingModule"), evm.deploy("LiquidationModule")
     with evm.reverts("UnsupportedDecimals", decimals):
         evm.deploy("ClearingHouse", manager, engine, token, NOBODY, *modules)

@@ -19,6 +19,7 @@ from plimsoll.risk.params import (
 )
 from tests.evm import Receipt
 from tests.unit.registry_house import ETH, FACTORS, FEES, RISK, TERMS, WETH, House
+from tests.world import new_engine
 
 HOUR = 3_600
 TIGHTER = replace(RISK, closing=9, band=80)
@@ -91,7 +92,7 @@ def test_the_seal_needs_a_house_and_factors() -> None:
     house = House()
     with house.evm.reverts("NotWired"):
         house.engine.seal()
-    bare = house.evm.deploy("MarginEngine", house.manager.address)
+    bare = new_engine(house.evm, house.manager)
     bare.wire(house.house)
     with house.evm.reverts("ParameterOutOfBounds", Kind.GLOBAL, 0, 0, 0):
         bare.seal()

@@ -12,6 +12,7 @@ from plimsoll.risk.params import (
     NO_LIMIT,
     Kind,
     LendingParams,
+    OptionsParams,
     OutflowParams,
     SourceKind,
     SourceParams,
@@ -61,8 +62,10 @@ def govern(house: House, kind: Kind, id_: int, word: int) -> None:
         (Kind.VOLATILITY, ETH, VolatilityParams(8_500).word, VolatilityParams(9_000).word),
         (Kind.VOLATILITY, ETH, VolatilityParams(8_500).word, VolatilityParams(1).word),
         (Kind.SYMBOL, ETH, encode_symbol("ETH"), encode_symbol("ether")),
+        (Kind.OPTIONS, ETH, OptionsParams(2_000).word, OptionsParams(2_400).word),
+        (Kind.OPTIONS, ETH, OptionsParams(2_000).word, OptionsParams(1_600).word),
     ],
-    ids=["dearer", "cheaper", "calmer", "wilder", "another name"],
+    ids=["dearer", "cheaper", "calmer", "wilder", "another name", "more shift", "less shift"],
 )
 def test_a_change_either_way_waits(
     house: House, kind: Kind, id_: int, first: int, second: int
@@ -144,6 +147,37 @@ def test_volatility_is_measured_on_a_chainlink_source() -> None:
     house.engine.setUp(Kind.SECOND_SOURCE, SOL, second.word)
     house.engine.setUp(Kind.VOLATILITY, SOL, VolatilityParams(9_000).word)
     assert target(house, Kind.VOLATILITY, SOL) == 9_000
+
+
+def test_expiries_are_fixed_on_a_chainlink_source() -> None:
+    house = House()
+    list_by_pyth(house)
+    word = OptionsParams(2_000).word
+    with house.evm.reverts("RoundsMissing", SOL):
+        house.engine.setUp(Kind.OPTIONS, SOL, word)
+    house.engine.setUp(Kind.SECOND_SOURCE, SOL, second_word(house))
+    house.engine.setUp(Kind.OPTIONS, SOL, word)
+    assert target(house, Kind.OPTIONS, SOL) == word
+
+
+def second_word(house: House) -> int:
+    second = house.underlyings[BTC].second
+    assert second is not None
+    return second.word
+
+
+def test_the_rounds_that_fix_expiries_cannot_be_taken_away() -> None:
+    house = House()
+    list_by_pyth(house)
+    by_pyth, by_rounds = target(house, Kind.SOURCE, SOL), target(house, Kind.SOURCE, ETH)
+    house.engine.setUp(Kind.SECOND_SOURCE, SOL, second_word(house))
+    house.engine.setUp(Kind.OPTIONS, SOL, OptionsParams(2_000).word)
+    with house.evm.reverts("RoundsMissing", SOL):
+        house.engine.setUp(Kind.SECOND_SOURCE, SOL, 0)
+    house.engine.setUp(Kind.SOURCE, SOL, by_rounds)
+    house.engine.setUp(Kind.SECOND_SOURCE, SOL, 0)
+    with house.evm.reverts("RoundsMissing", SOL):
+        house.engine.setUp(Kind.SOURCE, SOL, by_pyth)
 
 
 # The module

@@ -19,6 +19,7 @@ from plimsoll.risk.params import (
     Kind,
     LendingParams,
     MarketParams,
+    OptionsParams,
     OutflowParams,
     RateKind,
     RateMarketParams,
@@ -56,6 +57,7 @@ VALID: dict[Kind, Word] = {
     Kind.OUTFLOW: OutflowParams(limit=1_000),
     Kind.VOLATILITY: VolatilityParams(8_500),
     Kind.REPORTS: ReportsParams(SOMEWHERE),
+    Kind.OPTIONS: OptionsParams(vol_shift=2_000, option_closing=5),
 }
 
 # The ends of each field that its width alone does not set.
@@ -91,6 +93,12 @@ ENDS: dict[Kind, dict[str, tuple[int | None, int | None]]] = {
     Kind.OUTFLOW: {},
     Kind.VOLATILITY: {"reference": (1, None)},
     Kind.REPORTS: {},
+    Kind.OPTIONS: {
+        "vol_shift": (100, 8_000),
+        "term_vol": (0, 10_000),
+        "digits": (1, 6),
+        "horizon": (1, 1_095),
+    },
 }
 LAST_ID = {
     Kind.GLOBAL: 0,
@@ -306,6 +314,16 @@ WORDS: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.MARKET: market_params(),
     Kind.FUNDING: st.builds(FundingParams, hourly_cap=st.integers(0, 10_000)),
     Kind.OUTFLOW: st.builds(OutflowParams, limit=st.integers(0, 2**40 - 1)),
+    Kind.OPTIONS: st.builds(
+        OptionsParams,
+        vol_shift=st.integers(100, 8_000),
+        term_forward=st.integers(0, 4_095),
+        term_vol=st.integers(0, 10_000),
+        option_closing=st.integers(0, 1_023),
+        digits=st.integers(1, 6),
+        horizon=st.integers(1, 1_095),
+        dailies=st.integers(0, 31),
+    ),
 }
 
 
@@ -375,6 +393,29 @@ def test_a_value_falls_by_a_fifth_or_by_one(rules: Contract, before: int, least:
         beyond = replace(old, closing=least - 1)
         with rules.evm.reverts("StepTooLarge", Kind.UNDERLYING, 4, 2, before, least - 1):
             rules.call.requireSteps(Kind.UNDERLYING, 4, old.word, beyond.word)
+
+
+@pytest.mark.parametrize(
+    ("before", "most"), [(2_000, 2_400), (10, 12), (9, 10), (0, 1)], ids=["2000", "10", "9", "0"]
+)
+def test_a_field_of_options_rises_by_a_fifth_or_by_one(
+    rules: Contract, before: int, most: int
+) -> None:
+    old = OptionsParams(2_000, term_vol=before)
+    rules.call.requireSteps(Kind.OPTIONS, 4, old.word, replace(old, term_vol=most).word)
+    beyond = replace(old, term_vol=most + 1)
+    with rules.evm.reverts("StepTooLarge", Kind.OPTIONS, 4, 2, before, most + 1):
+        rules.call.requireSteps(Kind.OPTIONS, 4, old.word, beyond.word)
+
+
+def test_what_may_be_opened_narrows_freely_and_widens_by_steps(rules: Contract) -> None:
+    old = OptionsParams(2_000, digits=3, horizon=400, dailies=7)
+    for free in (replace(old, horizon=1), replace(old, digits=1), replace(old, dailies=14)):
+        rules.call.requireSteps(Kind.OPTIONS, 4, old.word, free.word)
+    beyond = replace(old, horizon=801)
+    codes = [OptionsParams.LAYOUT[5].encode(word.horizon) for word in (old, beyond)]
+    with rules.evm.reverts("StepTooLarge", Kind.OPTIONS, 4, 5, *codes):
+        rules.call.requireSteps(Kind.OPTIONS, 4, old.word, beyond.word)
 
 
 @pytest.mark.parametrize(
