@@ -498,6 +498,7 @@ contract MarginEngine is IMarginEngine, HaircutRegistry {
         if (!instrument.isPerpetual() || word == 0) revert UnknownInstrument(instrument);
         quote = _quote(underlying);
         result.mark = quote.index();
+        result.index = result.mark;
         result.status = quote.status();
         result.fundingIndex = _fundingIndex(underlying);
         // The fields of MARKET: 14, 14, 40 (complement), 14 and 1 bits.

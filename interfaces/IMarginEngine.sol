@@ -9,7 +9,7 @@ import {IReportModule} from "./IReportModule.sol";
 
 /// @notice The terms on which an instrument trades now.
 struct Market {
-    /// Mark price, dollars per unit with 18 decimals. Of a perpetual: the index price.
+    /// Mark price, dollars per unit with 18 decimals. Of a perpetual: the index price. Final: what a unit is worth.
     uint256 mark;
     PriceStatus status;
     /// Cumulative funding, dollars per unit with 18 decimals, signed.
@@ -23,6 +23,12 @@ struct Market {
     uint256 stressJump;
     /// Only trades that reduce both sides.
     bool closed;
+    /// Index price of the underlying, dollars with 18 decimals.
+    uint256 index;
+    /// Whether the surface that a dated instrument is priced with is too old: it adds no risk and settles nothing.
+    bool stale;
+    /// Whether the fixing is complete: the mark is what a unit settles at for ever.
+    bool isFinal;
 }
 
 /// @notice Factors that the ledger needs beside a margin.

@@ -233,10 +233,17 @@ class MarketTerms:
     """Dollars."""
     stress_jump: Decimal
     closed: bool
+    """Only trades that reduce both sides."""
+    index: Decimal
+    """The price of the underlying; a perpetual's mark."""
+    stale: bool
+    """Whether the surface that a dated instrument is priced with is too old."""
+    is_final: bool
+    """Whether the mark is what a unit settles at for ever."""
 
     @classmethod
     def decode(cls, raw: Sequence[Any]) -> Self:
-        mark, status, funding, taker, maker, cap, jump, closed = raw
+        mark, status, funding, taker, maker, cap, jump, closed, index, stale, is_final = raw
         return cls(
             from_wad(mark),
             PriceStatus(status),
@@ -246,6 +253,9 @@ class MarketTerms:
             from_wad(cap),
             from_units(jump, _BPS_DECIMALS),
             closed,
+            from_wad(index),
+            stale,
+            is_final,
         )
 
 

@@ -26,6 +26,32 @@ contract Packing {
         return Instruments.perpetual(underlying);
     }
 
+    function future(uint16 underlying, uint256 day) external pure returns (Instrument) {
+        return Instruments.future(underlying, day);
+    }
+
+    function option(uint16 underlying, uint256 day, uint256 mantissa, uint256 exponent, bool put)
+        external
+        pure
+        returns (Instrument)
+    {
+        return Instruments.option(underlying, day, mantissa, exponent, put);
+    }
+
+    function termsOfInstrument(Instrument packed)
+        external
+        pure
+        returns (bool isCanonical, bool isDated, uint256 day, uint256 expiry, uint256 strike, bool isPut)
+    {
+        return (
+            packed.isCanonical(), packed.isDated(), packed.expiryDay(), packed.expiry(), packed.strike(), packed.isPut()
+        );
+    }
+
+    function keysOfInstrument(Instrument packed) external pure returns (uint256 strikeKey, uint256 expiryKey) {
+        return (packed.strikeKey(), packed.expiryKey());
+    }
+
     function partsOfInstrument(Instrument packed)
         external
         pure
