@@ -1,0 +1,268 @@
+"""Surfaces of volatility: the twin of docs/options.md section 2.
+
+What a slice says of the variance at a log-moneyness, when a surface is one without arbitrage, and
+which of several signed ones counts. Everything is an integer; `//` is the page's floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from math import isqrt
+
+from plimsoll.risk.instruments import expiry_of
+from plimsoll.risk.model import WAD
+from plimsoll.risk.oracle import REPORT_FRESH, YEAR, RefusedReports
+
+SURFACE_STALE = 7_200
+MOST_SLICES = 16
+LAST_DAY = 4_095
+MICRO, NANO = 10**6, 10**9
+LEAST_VARIANCE = 10**14
+MOST_VARIANCE = 25 * WAD
+STEP = WAD // 8
+GRID = tuple(j * STEP for j in range(-12, 13))
+NEAR = tuple(j * STEP for j in range(-4, 5))
+"""Where volatilities must be sane, and reporters agree on them."""
+LEAST_DENSITY = -(10**12)
+STEEPEST = 2 * 10**15 * YEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The forward of an expiry in parts of the index, and raw SVI of its annual variance."""
+
+    expiry_day: int
+    forward: int
+    a: int
+    b: int
+    rho: int
+    m: int
+    sigma: int
+
+    @property
+    def expiry(self) -> int:
+        """Seconds."""
+        return expiry_of(self.expiry_day)
+
+
+class RefusedSurface(RefusedReports):
+    """The error with which the ReportOracle refuses one surface."""
+
+
+def pack(piece: Slice, observed_at: int) -> int:
+    """A slice as the engine stores it, without its expiry."""
+    word = shift = 0
+    fields = (
+        (piece.a, 40),
+        (piece.b, 45),
+        (piece.rho, 21),
+        (piece.m, 25),
+        (piece.sigma, 24),
+        (piece.forward, 32),
+        (observed_at, 32),
+    )
+    for value, width in fields:
+        word |= value % (1 << width) << shift
+        shift += width
+    return word
+
+
+def unpack(word: int, expiry_day: int) -> tuple[Slice, int]:
+    """A slice as it was stored, and when it was observed."""
+    values = []
+    for width, signed in (
+        (40, True),
+        (45, False),
+        (21, True),
+        (25, True),
+        (24, False),
+        (32, False),
+        (32, False),
+    ):
+        value = word % (1 << width)
+        values.append(value - (1 << width) if signed and value >> (width - 1) else value)
+        word >>= width
+    a, b, rho, m, sigma, forward, observed_at = values
+    return Slice(expiry_day, forward, a, b, rho, m, sigma), observed_at
+
+
+# The formula
+
+
+def variance(piece: Slice, kappa: int) -> int:
+    """Annual variance at a log-moneyness, 18 decimals, as it is before it is clipped."""
+    shifted, radius = _shape(piece, kappa)
+    return piece.a * NANO + piece.b * (piece.rho * shifted // MICRO + radius) // NANO
+
+
+def _shape(piece: Slice, kappa: int) -> tuple[int, int]:
+    """How far from the lowest point, and the root over it, 18 decimals."""
+    shifted = kappa - piece.m * 10**12
+    return shifted, isqrt(shifted**2 + (piece.sigma * 10**12) ** 2)
+
+
+def derivatives(piece: Slice, kappa: int) -> tuple[int, int]:
+    """First and second derivative of the variance by the log-moneyness, 18 decimals."""
+    shifted, radius = _shape(piece, kappa)
+    slope = piece.b * (piece.rho * 10**12 + shifted * WAD // radius) // NANO
+    share = piece.sigma * 10**12 * WAD // radius
+    return slope, piece.b * (share * share // radius) // NANO
+
+
+def density(piece: Slice, kappa: int, time: int) -> int:
+    """Durrleman's function, `time` seconds (in WAD years) before expiry: negative is a butterfly
+    that pays for nothing."""
+    v = variance(piece, kappa)
+    slope, curve = derivatives(piece, kappa)
+    total_slope = slope * time // WAD
+    h = WAD - kappa * slope // (2 * v)
+    return (
+        h * h // WAD
+        - total_slope * slope // (4 * v)
+        - total_slope * total_slope // (16 * WAD)
+        + time * curve // (2 * WAD)
+    )
+
+
+def volatility(piece: Slice, kappa: int) -> int:
+    """The root of the variance, 18 decimals; nothing where that is below zero."""
+    return isqrt(max(0, variance(piece, kappa)) * WAD)
+
+
+# What one surface must be
+
+
+def require_valid(slices: Sequence[Slice], observed_at: int, now: int | None = None) -> None:
+    """Raises `RefusedSurface` unless the ReportOracle takes it: its shape and bounds, and no
+    arbitrage. Without `now`, at the moment of its observation."""
+    require_bounds(slices, observed_at if now is None else now)
+    require_no_arbitrage(slices, observed_at)
+
+
+def require_bounds(slices: Sequence[Slice], now: int) -> None:
+    if not 1 <= len(slices) <= MOST_SLICES:
+        raise RefusedSurface("SlicesMiscounted", len(slices))
+    for before, piece in zip((None, *slices), slices, strict=False):
+        day = piece.expiry_day
+        if day > LAST_DAY or piece.expiry <= now:
+            raise RefusedSurface("ExpiryOutOfBounds", day)
+        if before is not None and day <= before.expiry_day:
+            raise RefusedSurface("SlicesDisordered", day, before.expiry_day)
+        _require_slice(piece)
+
+
+def _require_slice(piece: Slice) -> None:
+    if not NANO // 2 <= piece.forward <= 2 * NANO:
+        raise RefusedSurface("ForwardOutOfBounds", piece.expiry_day, piece.forward)
+    inside = (
+        abs(piece.a) <= 25 * NANO
+        and piece.b < 1 << 44
+        and abs(piece.rho) <= 999_000
+        and abs(piece.m) <= 4 * MICRO
+        and 1_000 <= piece.sigma <= 4 * MICRO
+    )
+    if not inside:
+        raise RefusedSurface("SliceOutOfBounds", astuple(piece))
+
+
+def require_no_arbitrage(slices: Sequence[Slice], observed_at: int) -> None:
+    before = [0] * len(GRID)
+    for piece in slices:
+        seconds = piece.expiry - observed_at
+        slope = piece.b * (MICRO + abs(piece.rho)) * seconds
+        if slope > STEEPEST:
+            raise RefusedSurface("WingTooSteep", piece.expiry_day, slope, STEEPEST)
+        totals = []
+        for kappa, least in zip(GRID, before, strict=True):
+            v = variance(piece, kappa)
+            if v < LEAST_VARIANCE or (kappa in NEAR and v > MOST_VARIANCE):
+                raise RefusedSurface("VarianceOutOfBounds", piece.expiry_day, kappa, v)
+            found = density(piece, kappa, seconds * WAD // YEAR)
+            if found < LEAST_DENSITY:
+                raise RefusedSurface("ButterflyArbitrage", piece.expiry_day, kappa, found)
+            if v * seconds < least:
+                raise RefusedSurface(
+                    "CalendarArbitrage", piece.expiry_day, kappa, v * seconds, least
+                )
+            totals.append(v * seconds)
+        before = totals
+
+
+# Which of several counts
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceReport:
+    """What a signature vouches for; the reporter is the zero address when it is nobody's."""
+
+    reporter: str
+    underlying: int
+    observed_at: int
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceTerms:
+    """Who may report, and what makes a batch good; agreements have 18 decimals."""
+
+    reporters: frozenset[str]
+    quorum: int
+    agreement: int
+    surface_agreement: int
+
+
+def accepted_surface(
+    terms: SurfaceTerms, underlying: int, reports: Sequence[SurfaceReport], now: int
+) -> tuple[tuple[Slice, ...], int]:
+    """The surface of a good batch, the median by its variance at the money, and the oldest time."""
+    if len(reports) < terms.quorum:
+        raise RefusedReports("QuorumMissed", len(reports), terms.quorum)
+    seen: set[str] = set()
+    before = -(1 << 255)
+    for place, report in enumerate(reports):
+        _require_report(terms, underlying, place, report, now)
+        if report.reporter in seen:
+            raise RefusedReports("SameReporter", place, report.reporter)
+        seen.add(report.reporter)
+        require_bounds(report.slices, now)
+        found = variance(report.slices[0], 0)
+        if found < before:
+            raise RefusedReports("ReportsDisordered", place, found, before)
+        before = found
+    slices = reports[(len(reports) - 1) // 2].slices
+    for place, report in enumerate(reports):
+        _require_agreement(terms, place, report.slices, slices)
+    observed_at = min(report.observed_at for report in reports)
+    require_no_arbitrage(slices, observed_at)
+    return slices, observed_at
+
+
+def _require_report(
+    terms: SurfaceTerms, underlying: int, place: int, report: SurfaceReport, now: int
+) -> None:
+    if report.underlying != underlying:
+        raise RefusedReports("WrongUnderlying", place, report.underlying)
+    if report.observed_at > now:
+        raise RefusedReports("ReportFromFuture", place, report.observed_at)
+    if now - report.observed_at > REPORT_FRESH:
+        raise RefusedReports("ReportTooOld", place, report.observed_at)
+    if report.reporter not in terms.reporters:
+        raise RefusedReports("UnknownSigner", place, report.reporter)
+
+
+def _require_agreement(
+    terms: SurfaceTerms, place: int, slices: Sequence[Slice], accepted: Sequence[Slice]
+) -> None:
+    if len(slices) != len(accepted):
+        raise RefusedReports("ExpiriesDiffer", place, len(slices), len(accepted))
+    for piece, wanted in zip(slices, accepted, strict=True):
+        day = wanted.expiry_day
+        if piece.expiry_day != day:
+            raise RefusedReports("ExpiriesDiffer", place, piece.expiry_day, day)
+        if abs(piece.forward - wanted.forward) * NANO > terms.agreement:
+            raise RefusedReports("ForwardsDisagree", place, day, piece.forward, wanted.forward)
+        for kappa in NEAR:
+            found, told = volatility(piece, kappa), volatility(wanted, kappa)
+            if abs(found - told) > terms.surface_agreement:
+                raise RefusedReports("VolatilitiesDisagree", place, day, kappa, found, told)
