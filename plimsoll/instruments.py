@@ -1,5 +1,7 @@
 """The packed ids and words of `interfaces/Types.sol`, both ways."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -9,12 +11,15 @@ from eth_typing import ChecksumAddress
 from web3 import Web3
 
 from plimsoll.errors import MalformedIdError
-from plimsoll.units import from_units, from_wad
+from plimsoll.risk import instruments as ids
+from plimsoll.units import Amount, from_units, from_wad, to_wad_exact
 
 CASH = 0
 """The asset id of the settlement token."""
 
 _SUB_ACCOUNT_BITS = 96
+# The strike in dollars is the mantissa times ten to the exponent less this.
+_STRIKE_SCALE = 10
 
 
 class Kind(IntEnum):
@@ -75,10 +80,53 @@ class Instrument:
             raise MalformedIdError("a perpetual has neither expiry nor strike")
         if self.kind is Kind.FUTURE and any(below):
             raise MalformedIdError("a future has no strike")
+        with _malformed():
+            self._checked()
+
+    def _checked(self) -> ids.Instrument:
+        return ids.Instrument(
+            ids.Kind(self.kind),
+            self.underlying,
+            self.expiry_day,
+            self.strike_mantissa,
+            self.strike_exponent,
+            self.put,
+        )
 
     @classmethod
     def perpetual(cls, underlying: int) -> Self:
         return cls(Kind.PERPETUAL, underlying)
+
+    @classmethod
+    def future(cls, underlying: int, expiry_day: int) -> Self:
+        return cls(Kind.FUTURE, underlying, expiry_day)
+
+    @classmethod
+    def option(cls, underlying: int, expiry_day: int, strike: Amount, *, put: bool) -> Self:
+        """A strike in dollars, exactly: six significant digits always fit."""
+        with _malformed():
+            mantissa, exponent = ids.strike_code(to_wad_exact(strike))
+        return cls(Kind.OPTION, underlying, expiry_day, mantissa, exponent, put)
+
+    @classmethod
+    def parse(cls, name: str, underlyings: Mapping[str, int]) -> Self:
+        """ "ETH-PERPETUAL", "ETH-25DEC26" or "ETH-25DEC26-2000-C", with the ids by symbol."""
+        with _malformed():
+            return cls.decode(ids.Instrument.parse(name, underlyings).id)
+
+    def name(self, symbols: Mapping[int, str]) -> str:
+        """The inverse of `parse`, with the symbols by id; an unknown one is its number."""
+        return self._checked().name(symbols.get(self.underlying, str(self.underlying)))
+
+    @property
+    def strike(self) -> Decimal:
+        """Dollars; zero of what is no option."""
+        return Decimal(self.strike_mantissa).scaleb(self.strike_exponent - _STRIKE_SCALE)
+
+    @property
+    def expiry(self) -> int | None:
+        """The second at which it expires; none of a perpetual."""
+        return None if self.kind is Kind.PERPETUAL else ids.expiry_of(self.expiry_day)
 
     @classmethod
     def decode(cls, packed: int) -> Self:
@@ -145,6 +193,15 @@ class Holding:
 
     def amount(self, decimals: int) -> Decimal:
         return from_units(self.units, decimals)
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    """What the twin says of an id, as an error of this package."""
+    try:
+        yield
+    except ids.InstrumentError as error:
+        raise MalformedIdError(str(error)) from error
 
 
 def _signed(word: int, bits: int) -> int:

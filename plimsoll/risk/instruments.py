@@ -2,7 +2,7 @@
 
 Kind 2 | underlying 9 | expiry day 12 | strike mantissa 20 | strike exponent 4 | put 1. Each
 instrument has one spelling; everything else is no instrument. People write `ETH-PERPETUAL`,
-`ETH-25DEC26` and `ETH-25DEC26-2000-C`, with `d` for the point of a broken strike.
+`ETH-25DEC26` and `ETH-25DEC26-2000-C`, as the Lens does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EXPIRY_HOUR = 8 * 3_600
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DATE = re.compile(r"([1-9]|[12]\d|3[01])([A-Z]{3})(\d\d)")
-_STRIKE = re.compile(r"\d+(?:d\d+)?")
+_STRIKE = re.compile(r"\d+(?:\.\d+)?")
 _FRIDAY = 4
 
 
@@ -224,13 +224,13 @@ def _split(name: str, underlyings: Mapping[str, int]) -> tuple[str, str, str]:
 
 def _strike_name(strike: int) -> str:
     whole, rest = divmod(strike, 10**18)
-    return f"{whole}d{rest:018}".rstrip("0") if rest else str(whole)
+    return f"{whole}.{rest:018}".rstrip("0") if rest else str(whole)
 
 
 def _parse_strike(text: str) -> int:
     if not _STRIKE.fullmatch(text):
         raise InstrumentError(f"{text!r} is no strike")
-    whole, _, rest = text.partition("d")
+    whole, _, rest = text.partition(".")
     if len(rest) > 18:
         raise InstrumentError(f"{text!r} has more than 18 decimals")
     return int(whole) * 10**18 + int(rest.ljust(18, "0"))

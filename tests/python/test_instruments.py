@@ -58,8 +58,8 @@ def test_what_is_no_instrument_is_refused(id_: int) -> None:
         ("ETH-1JAN25", Kind.FUTURE, 0, 0, False),
         ("ETH-25DEC26", Kind.FUTURE, 723, 0, False),
         ("ETH-25DEC26-2000-C", Kind.OPTION, 723, 2_000 * WAD, False),
-        ("ETH-25DEC26-2000d25-P", Kind.OPTION, 723, 2_000 * WAD + WAD // 4, True),
-        ("ETH-19MAR36-0d0000000001-P", Kind.OPTION, 4_095, 10**8, True),
+        ("ETH-25DEC26-2000.25-P", Kind.OPTION, 723, 2_000 * WAD + WAD // 4, True),
+        ("ETH-19MAR36-0.0000000001-P", Kind.OPTION, 4_095, 10**8, True),
     ],
 )
 def test_names_by_hand(name: str, kind: Kind, day: int, strike: int, put: bool) -> None:
@@ -87,7 +87,7 @@ def test_the_longest_symbol_counts() -> None:
         "ETH-25DEC26-0-C",
         "ETH-25DEC26--C",
         "ETH-25DEC26-1048577-C",
-        "ETH-25DEC26-1d0000000000000000001-C",
+        "ETH-25DEC26-1.0000000000000000001-C",
         "ETH-25DEC26-2000000000000000000000-C",
     ],
 )

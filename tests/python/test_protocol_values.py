@@ -58,11 +58,12 @@ INSTRUMENTS = st.one_of(
         st.just(Kind.OPTION),
         st.integers(1, 255),
         st.integers(1, 4095),
-        st.integers(1, 2**20 - 1),
+        st.integers(1, 2**20 - 1).filter(lambda mantissa: mantissa % 10 != 0),
         st.integers(0, 15),
         st.booleans(),
     ),
 )
+SYMBOLS = {"ETH": 1, "wst-ETH": 2, "BTC": 5}
 
 
 class TestUnits:
@@ -113,9 +114,33 @@ class TestIds:
         assert Instrument.decode(instrument.encode()) == instrument
 
     def test_the_fields_of_an_instrument_lie_where_the_interface_says(self):
-        put = Instrument(Kind.OPTION, 5, 700, 3000, 9, True)
-        assert put.encode() == 3 << 46 | 5 << 37 | 700 << 25 | 3000 << 5 | 9 << 1 | 1
+        put = Instrument(Kind.OPTION, 5, 700, 3001, 9, True)
+        assert put.encode() == 3 << 46 | 5 << 37 | 700 << 25 | 3001 << 5 | 9 << 1 | 1
         assert Instrument.perpetual(7).encode() == 1 << 46 | 7 << 37
+
+    @pytest.mark.parametrize(
+        ("name", "instrument", "strike", "expiry"),
+        [
+            ("ETH-PERPETUAL", Instrument.perpetual(1), "0", None),
+            ("wst-ETH-1JAN25", Instrument.future(2, 0), "0", 1_735_718_400),
+            ("BTC-25DEC26", Instrument.future(5, 723), "0", 1_798_185_600),
+            ("ETH-25DEC26-2000-C", Instrument(Kind.OPTION, 1, 723, 2, 13), "2000", 1_798_185_600),
+            ("ETH-5MAR27-0.125-P", Instrument(Kind.OPTION, 1, 793, 125, 7, True), "0.125", None),
+            ("BTC-25DEC26-1200000-P", Instrument(Kind.OPTION, 5, 723, 12, 15, True), "12E5", None),
+        ],
+    )
+    def test_people_call_an_instrument_by_name(self, name, instrument, strike, expiry):
+        assert Instrument.parse(name, SYMBOLS) == instrument
+        assert instrument.name({number: symbol for symbol, number in SYMBOLS.items()}) == name
+        assert instrument.strike == Decimal(strike)
+        if expiry is not None:
+            assert instrument.expiry == expiry
+
+    def test_a_strike_is_spelled_once(self):
+        assert Instrument.option(1, 723, "2000", put=False) == Instrument.option(
+            1, 723, Decimal("2e3"), put=False
+        )
+        assert Instrument.perpetual(1).expiry is None
 
     @given(instrument=INSTRUMENTS, size=SIZES, quote=SIZES)
     def test_a_position_word_is_read_with_its_signs(self, instrument, size, quote):
@@ -138,6 +163,15 @@ class TestIds:
             lambda: Instrument(Kind.PERPETUAL, 1, expiry_day=3),
             lambda: Instrument(Kind.FUTURE, 1, expiry_day=3, strike_mantissa=1),
             lambda: Instrument.decode(0),
+            lambda: Instrument(Kind.OPTION, 1, 700, 0, 3),
+            lambda: Instrument(Kind.OPTION, 1, 700, 20, 14),
+            lambda: Instrument.option(1, 700, "1234567.8", put=True),
+            lambda: Instrument.option(1, 700, 0, put=True),
+            lambda: Instrument.parse("DOGE-25DEC26", SYMBOLS),
+            lambda: Instrument.parse("ETH-29FEB27", SYMBOLS),
+            lambda: Instrument.parse("ETH-25DEC26-2000-X", SYMBOLS),
+            lambda: Instrument.parse("ETH-25DEC24", SYMBOLS),
+            lambda: Instrument.parse("ETH-25DEC26-C", SYMBOLS),
         ],
     )
     def test_ids_that_cannot_be_are_refused(self, build):

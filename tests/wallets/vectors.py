@@ -26,7 +26,7 @@ from eth_utils.crypto import keccak
 
 from plimsoll.delegates import TYPES as GRANT_TYPES
 from plimsoll.delegates import Delegation, Grant
-from plimsoll.instruments import AccountId, Instrument, Kind
+from plimsoll.instruments import AccountId, Instrument
 from plimsoll.orders import TYPES as ORDER_TYPES
 from plimsoll.orders import Leg, Order
 from plimsoll.reports import TYPES as REPORT_TYPES
@@ -69,7 +69,7 @@ REPORTS_DOMAIN = report_domain(CHAIN_ID, ORACLE)
 SAFE_DOMAIN = {"chainId": CHAIN_ID, "verifyingContract": SAFE}
 
 PERPETUALS = [Instrument.perpetual(u) for u in range(1, 9)]
-OPTION = Instrument(Kind.OPTION, 1, 3_000, 1_500, 0, put=True)
+OPTION = Instrument.option(1, 3_000, 1_500, put=True)
 
 
 def orders() -> dict[str, Order]:
