@@ -40,7 +40,7 @@ class Box:
 
     folder: Path
 
-    def put(self, signed: SignedReport) -> None:
+    def put(self, signed: SignedReport[PremiumReport]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         report = signed.report
         path = self.folder / f"{report.underlying}-{signed.reporter}.json"
@@ -55,7 +55,7 @@ class Box:
         fresh.write_text(json.dumps(told), encoding="utf-8")
         fresh.replace(path)
 
-    def all(self, underlying: int) -> Iterator[SignedReport]:
+    def all(self, underlying: int) -> Iterator[SignedReport[PremiumReport]]:
         for path in sorted(self.folder.glob(f"{underlying}-*.json")):
             try:
                 told = json.loads(path.read_text(encoding="utf-8"))
@@ -173,7 +173,9 @@ class Reporter:
             return Outcome(step, refusal=str(missed))
         return self._send(step, batch)
 
-    def _sign(self, step: Sign, terms: Terms, domain: Mapping[str, Any]) -> list[SignedReport]:
+    def _sign(
+        self, step: Sign, terms: Terms, domain: Mapping[str, Any]
+    ) -> list[SignedReport[PremiumReport]]:
         """Those of our signers who are reporters sign, each for himself."""
         seen = step.observation
         report = PremiumReport(step.underlying, seen.premium, seen.observed_at)
@@ -194,7 +196,12 @@ class Reporter:
             return Outcome(step, batch, refusal=str(error))
 
     def _seen(
-        self, underlying: int, now: int, block: int, terms: Terms, known: Sequence[SignedReport]
+        self,
+        underlying: int,
+        now: int,
+        block: int,
+        terms: Terms,
+        known: Sequence[SignedReport[PremiumReport]],
     ) -> Seen:
         own = {signer.address for signer in self.signers}
         times = [one.report.observed_at for one in known if one.reporter in own]
@@ -211,7 +218,7 @@ class Reporter:
 
     def _believable(
         self, underlying: int, terms: Terms, domain: Mapping[str, Any]
-    ) -> list[SignedReport]:
+    ) -> list[SignedReport[PremiumReport]]:
         """What is in the box and signed by a living reporter."""
         return [
             one

@@ -14,7 +14,7 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from web3 import Web3
 
-from plimsoll.reports import TYPES, PremiumReport, ReportsError, SignedReport
+from plimsoll.reports import R, ReportsError, SignedReport, signed_by
 
 _PATIENCE = 30
 
@@ -23,7 +23,7 @@ class ReportSigner(Protocol):
     @property
     def address(self) -> ChecksumAddress: ...
 
-    def sign(self, report: PremiumReport, domain: Mapping[str, Any]) -> SignedReport: ...
+    def sign(self, report: R, domain: Mapping[str, Any]) -> SignedReport[R]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class KeySigner:
     def address(self) -> ChecksumAddress:
         return self.key.address
 
-    def sign(self, report: PremiumReport, domain: Mapping[str, Any]) -> SignedReport:
-        return report.sign(self.key, domain)
+    def sign(self, report: R, domain: Mapping[str, Any]) -> SignedReport[R]:
+        return signed_by(self.key, report, domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,12 @@ class CommandSigner:
     address: ChecksumAddress
     command: str
 
-    def sign(self, report: PremiumReport, domain: Mapping[str, Any]) -> SignedReport:
+    def sign(self, report: R, domain: Mapping[str, Any]) -> SignedReport[R]:
         asked = {
             "domain": dict(domain),
-            "types": TYPES,
-            "primaryType": "PremiumReport",
-            # Text, since no JSON reader may round a premium.
-            "message": {name: str(value) for name, value in report.message().items()},
+            "types": report.types,
+            "primaryType": report.primary_type,
+            "message": _as_text(report.message()),
         }
         signature = self._ask(json.dumps(asked))
         signed = SignedReport(report, self.address, signature)
@@ -74,7 +73,16 @@ class CommandSigner:
             raise ReportsError(f"the signing command failed: {error}") from error
 
 
-def signer_of(signed: SignedReport, domain: Mapping[str, Any]) -> str | None:
+def _as_text(value: Any) -> Any:
+    """Integers as text, since no JSON reader may round them."""
+    if isinstance(value, dict):
+        return {name: _as_text(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_text(one) for one in value]
+    return str(value)
+
+
+def signer_of(signed: SignedReport[R], domain: Mapping[str, Any]) -> str | None:
     """Whose signature it is; none when it is nobody's."""
     try:
         found: str = Account.recover_message(
