@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {Instrument, Margin, MarginParts, Portfolio, PriceStatus, UnderlyingRisk} from "./Types.sol";
-import {CollateralTerms, CollateralValue, IHaircutRegistry} from "./IHaircutRegistry.sol";
+import {Instrument, Margin, Portfolio, PriceStatus} from "./Types.sol";
+import {CollateralTerms, IHaircutRegistry} from "./IHaircutRegistry.sol";
 import {IOracleAdapter} from "./IOracleAdapter.sol";
 import {IParameterModule} from "./IParameterModule.sol";
 import {IReportModule} from "./IReportModule.sol";
+import {IRiskModule} from "./IRiskModule.sol";
 
 /// @notice The terms on which an instrument trades now.
 struct Market {
@@ -48,14 +49,14 @@ struct Factors {
 }
 
 /// @title Portfolio in; equity and margins out. docs/margin.md is the specification.
-interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, IReportModule {
+interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, IReportModule, IRiskModule {
     error UnknownInstrument(Instrument instrument);
 
     /// @notice The code of `IParameterModule`, which runs on the engine's storage. Its own storage counts for nothing.
     function PARAMETER_MODULE() external view returns (address);
     /// @notice Likewise the code of `IReportModule`.
     function REPORT_MODULE() external view returns (address);
-    /// @notice Likewise the code of the views that explain a margin.
+    /// @notice Likewise the code of `IRiskModule`.
     function RISK_MODULE() external view returns (address);
     /// @notice Where the cubics of the normal distribution are.
     function NORMAL_TABLE() external view returns (address);
@@ -63,11 +64,6 @@ interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, I
     function margin(Portfolio calldata portfolio) external view returns (Margin memory);
     /// @notice The same, and fixes every price it reads for the rest of the transaction.
     function assess(Portfolio calldata portfolio) external returns (Margin memory);
-    /// @notice The same in parts, with the risk of each underlying in ascending order of first appearance.
-    function breakdown(Portfolio calldata portfolio)
-        external
-        view
-        returns (Margin memory, MarginParts memory initial, MarginParts memory maintenance, UnderlyingRisk[] memory);
     /// @notice The terms of an instrument; fixes its price for the rest of the transaction.
     function market(Instrument instrument) external returns (Market memory);
     /// @notice The same without fixing anything.
@@ -75,6 +71,4 @@ interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, I
     function factors() external view returns (Factors memory);
     /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
     function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
-    /// @notice What an amount of an asset, held alone, counts for.
-    function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory);
 }

@@ -16,4 +16,18 @@ library Modules {
             default { return(free, returndatasize()) }
         }
     }
+
+    /// @notice The same in a view, whose code on the module is a view too.
+    function answer(address module) internal view {
+        _asView(run)(module);
+    }
+
+    /// @dev The compiler takes a delegatecall for a change of state. Only views of the module's interface come here,
+    /// and the compiler has held their code there to changing nothing; a caller's staticcall holds whatever it does.
+    function _asView(function(address) internal code) private pure returns (function(address) internal view sameCode) {
+        // Both are the place of the same code.
+        assembly ("memory-safe") {
+            sameCode := code
+        }
+    }
 }

@@ -4,9 +4,10 @@ pragma solidity ^0.8.28;
 import {Quote} from "./Quotes.sol";
 
 /// @dev Everything held on one underlying: a place in memory of six words.
-/// underlying | terms | terms now | quote | delta | exposure
-/// `terms` are what `Params.withGauge` packs, for initial margin, `terms now` the same for maintenance; `delta` net
-/// units, signed; `exposure` net dollars, signed, 36 decimals, set by `sum`.
+/// underlying 8, curve above it | terms | terms now | quote | delta | exposure
+/// `curve` is the place of what is dated on it (`Curves`), zero when nothing is; `terms` are what `Params.withGauge`
+/// packs, for initial margin, `terms now` the same for maintenance; `delta` net units, signed; `exposure` net dollars,
+/// signed, 36 decimals, set by `sum`.
 type Row is uint256;
 
 /// @title The rows of a book, one after another in memory
@@ -60,7 +61,20 @@ library Rows {
 
     function underlying(Row row) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
-            value := mload(row)
+            value := and(mload(row), 0xff)
+        }
+    }
+
+    function curve(Row row) internal pure returns (uint256 place) {
+        assembly ("memory-safe") {
+            place := shr(8, mload(row))
+        }
+    }
+
+    /// @dev A place in memory is far below 2^248.
+    function setCurve(Row row, uint256 place) internal pure {
+        assembly ("memory-safe") {
+            mstore(row, or(mload(row), shl(8, place)))
         }
     }
 
