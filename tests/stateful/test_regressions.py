@@ -46,6 +46,21 @@ def test_a_gift_that_hedges_an_insolvent_account(house: House, open_account: Ope
     assert ratios[0] < ratios[1]
 
 
+def test_a_deposit_into_a_gain_that_is_not_believed_yet(house: House, open_account: Open) -> None:
+    """A jump lifts equity far beyond what initial margin believes, so that whatever is deposited is
+    worth less for its margin than what is there: the ratio falls, and the room rises."""
+    account = open_account("trader", cash=200_000, positions={ETH: 500 * WAD})
+    house.set_price(ETH, 10_000 * WAD)
+    before = house.margin(account)
+    house.deposit(account, 4, 1_000)
+    after = house.margin(account)
+    assert not after.is_free
+    assert not model.ratio_holds(before, after)
+    assert after.equity * before.maintenance_margin < before.equity * after.maintenance_margin
+    gained = after.equity - before.equity
+    assert gained > after.maintenance_margin - before.maintenance_margin > 0
+
+
 def test_a_token_of_27_decimals_stops_at_112_bits_of_it(house: House, open_account: Open) -> None:
     """Five million whole tokens of 27 decimals fit the vault; the next deposit is refused whole."""
     open_account("holder", collateral={3: NOTHING_LEFT - 1})
