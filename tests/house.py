@@ -181,10 +181,14 @@ class House(Market):
             "ClearingHouse", self.manager, self.engine, self.usd, NOBODY, trading, liquidation
         )
         self.vault = self.evm.at(self.house.call.VAULT(), "CollateralVault")
-        backstop = self.owner("backstop").address
+        backstop = self._make_backstop()
         self.house.bindBackstop(backstop)
-        self.ledger.bind_backstop(int(backstop, 16))
+        self.ledger.bind_backstop(int(backstop.address, 16))
         self.seal(self.house)
+
+    def _make_backstop(self) -> Any:
+        """To whom the reserves belong: here a person, who moves them as he likes."""
+        return self.owner("backstop")
 
     # People
 

@@ -230,8 +230,10 @@ def twin_numbers(pool: Pool) -> tuple[int, ...]:
 def check_margin_rule(before: Picture, after: Picture, exempt: set[Account]) -> None:
     """4: an account is free afterwards, or no level's ratio got worse; none falls below zero."""
     for account, margin in after.margins.items():
-        found = before.margins[account]
-        if account in exempt or after.portfolios[account] == before.portfolios[account]:
+        found = before.margins.get(account)
+        if found is None or account in exempt:
+            continue
+        if after.portfolios[account] == before.portfolios[account]:
             continue
         portfolio = after.portfolios[account]
         if not portfolio.positions and portfolio.cash >= 0:
@@ -299,9 +301,9 @@ def check_strangers(before: Picture, after: Picture, involved: set[Account]) -> 
     """10: what strangers do lowers nobody's equity, nor equity less maintenance margin (a gift of
     collateral may raise both), but for the unit by which principals are rounded."""
     for account, margin in after.margins.items():
-        if account in involved:
+        found = before.margins.get(account)
+        if found is None or account in involved:
             continue
-        found = before.margins[account]
         lost = found.equity - margin.equity
         require(10, lost <= 1, f"a stranger took {lost} from {account:#x}")
         room = found.maintenance_equity - found.maintenance_margin
@@ -310,13 +312,21 @@ def check_strangers(before: Picture, after: Picture, involved: set[Account]) -> 
 
 
 def check_bid(
-    before: Picture, after: Picture, account: Account, result: BidResult, house: House
+    before: Picture,
+    after: Picture,
+    account: Account,
+    result: BidResult,
+    house: House,
+    drawn: int = 0,
 ) -> None:
-    """6: the ratio of what remains never falls, nor rises above its target by the linear part."""
+    """6: the ratio of what remains never falls, nor rises above its target by the linear part.
+
+    `drawn` is what the bidder took out of the reserves for it.
+    """
     found, left = before.margins[account], after.margins[account]
     required, equity = found.maintenance_margin, found.maintenance_equity
     require(6, equity < required, f"a healthy account was bid on: {found}")
-    unit = _unit_of_slice(before, account, house)
+    unit = unit_of_slice(before, account, house)
     if result.fraction == WAD:
         rest = after.portfolios[account]
         whole = not rest.collateral and not rest.positions
@@ -331,10 +341,10 @@ def check_bid(
         linear = model.ceil_div((WAD - result.fraction) * required, WAD)
         target = model.ceil_div(before.context.inputs.initial_factor * linear, BPS)
         require(6, left.maintenance_equity <= target + unit, f"{left} above its target {target}")
-    check_payout(before, after, result)
+    check_payout(before, after, result, drawn)
 
 
-def _unit_of_slice(picture: Picture, account: Account, house: House) -> int:
+def unit_of_slice(picture: Picture, account: Account, house: House) -> int:
     """What rounding of a slice can move: a unit of each token and of each position, and what one
     unit of the fraction is worth."""
     portfolio = picture.portfolios[account]
@@ -348,18 +358,18 @@ def _unit_of_slice(picture: Picture, account: Account, house: House) -> int:
     return moved
 
 
-def check_payout(before: Picture, after: Picture, result: BidResult) -> None:
+def check_payout(before: Picture, after: Picture, result: BidResult, drawn: int) -> None:
     """7: a payout is exactly what the depth says, and is borne once."""
     found = result.margin
     owed = result.depth * found.maintenance_margin - found.maintenance_equity * BPS
     paid = max(0, result.fraction * owed // (WAD * BPS))
     require(7, result.payout == paid, f"payout {result.payout} != {paid}")
-    check_losses(before, after, result.payout)
+    check_losses(before, after, result.payout, drawn)
 
 
-def check_losses(before: Picture, after: Picture, loss: int) -> None:
+def check_losses(before: Picture, after: Picture, loss: int, drawn: int = 0) -> None:
     """7: what reserves, suppliers and the deficit bear together is the loss."""
-    capital = _capital(before) - _capital(after)
+    capital = _capital(before) - _capital(after) - drawn
     borne = before.pool.supplied - _supplied_at(after.pool.supplyIndex, before)
     require(7, loss > 0 or borne == 0, "suppliers bore what nobody lost")
     surplus = capital + borne - loss

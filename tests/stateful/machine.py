@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plimsoll.reports import FRESH
 from plimsoll.risk import model
+from plimsoll.risk.backstop import EPOCH_LENGTH
 from plimsoll.risk.ledger import (
     CASH,
     WINDING_DELAY,
@@ -34,9 +35,11 @@ from plimsoll.risk.ledger import (
 from plimsoll.risk.ledger.custody import room
 from plimsoll.risk.model import BPS, WAD, Portfolio
 from plimsoll.risk.params import Kind, LendingParams
+from tests.backed_house import HOLDERS, BackedHouse
 from tests.evm import Evm
 from tests.house import ALT, BTC, DOLLAR, ETH, LENDING, NEVER, PEG, UNDERLYINGS, House
-from tests.stateful import invariants
+from tests.stateful import backstop_invariants, invariants
+from tests.stateful.backstop_invariants import VaultPicture, take_vault_picture
 from tests.stateful.invariants import Picture, named, take_picture
 
 HOUR = 3_600
@@ -50,7 +53,6 @@ PEOPLE = (
     ("carol", 0),
     ("dealer", 0),
     ("liquidator", 0),
-    ("backstop", 0),
 )
 TRADERS = 6
 DELEGATE = "delegate"
@@ -67,13 +69,13 @@ MILD = LendingParams(kink=50, rate_at_kink=10, rate_at_full=100, reserve_share=0
 STEEP = LendingParams(kink=1, rate_at_kink=500, rate_at_full=8_191, reserve_share=50)
 
 
-def aged_house(evm: Evm | None = None) -> House:
+def aged_house(evm: Evm | None = None) -> BackedHouse:
     """A house with a past: suppliers have borne a loss, so that no index is round, funding has
     moved, a ramp is under way, and everybody has been here before."""
-    house = House(evm=evm)
+    house = BackedHouse(evm=evm)
     accounts = [house.account(name, sub) for name, sub in PEOPLE]
     borrower, dealer, liquidator = accounts[0], accounts[4], accounts[5]
-    for name in ("stranger", "benefactor", "relayer", DELEGATE):
+    for name in ("stranger", "benefactor", "relayer", "buyer", DELEGATE, *HOLDERS):
         house.owner(name)
     house.deposit(dealer, CASH, 1_000_000 * DOLLAR)
     house.deposit(liquidator, CASH, 100_000 * DOLLAR)
@@ -135,21 +137,33 @@ gaps = st.sampled_from([0, 0, 0, 1_500, 6_000])
 class HouseMachine(RuleBasedStateMachine):
     """One house for all runs, taken back to its first moment at the start of each."""
 
-    house: House
+    house: BackedHouse
     go_back: Callable[[], None]
     outcomes: Counter[str]
 
     def __init__(self) -> None:
         super().__init__()
         self.go_back()
-        self.accounts = [self.house.account(name, sub) for name, sub in PEOPLE]
-        self.dealer, self.liquidator, self.backstop = self.accounts[4:7]
+        self.people = [self.house.account(name, sub) for name, sub in PEOPLE]
+        self.dealer, self.liquidator = self.people[4:6]
         self.prices = dict(FIRST_PRICES)
         self.orders: list[Order] = []
         # The past of the house counts.
         self.operations, self.broken_for, self.halted_for = 20, 0, 0
         self.grants: list[tuple[Grant, bytes]] = []
+        # What an action of the backstop's may give away, dollars: it says so while it acts.
+        self.given = 0
         self.picture: Picture = take_picture(self.house, self.accounts)
+        self.vault: VaultPicture = take_vault_picture(self.house)
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Of people, by index, and then those of the backstop."""
+        return [*self.people, *self.house.sub_accounts]
+
+    def _look(self) -> None:
+        self.picture = take_picture(self.house, self.accounts)
+        self.vault = take_vault_picture(self.house, self.vault)
 
     # Watching
 
@@ -166,26 +180,32 @@ class HouseMachine(RuleBasedStateMachine):
 
         `alone` says that only accounts of one owner were changed, `exempt` is taken by force.
         """
-        before, refused = self.picture, False
-        shared = self.house.outcomes[SHARED]
+        before, vault, refused = self.picture, self.vault, False
+        shared, borne = self.house.outcomes[SHARED], self.house.borne
         self.operations += 1
+        self.given = 0
         owned = self._wealth(involved[0], before) if alone else 0
         try:
             yield
         except Refused:
             refused = True
-        after = self.picture = take_picture(self.house, self.accounts)
+        self._look()
+        after = self.picture
         with named(action):
             self._judge_moment(after)
             lost = self.house.outcomes[SHARED] != shared
             invariants.check_indices(before, after, lost=lost)
             invariants.check_closed_to_risk(before, after)
             if refused:
-                invariants.require(13, before == after, "a refused action changed something")
+                same = before == after and vault == self.vault
+                invariants.require(13, same, "a refused action changed something")
                 return
             if not before.is_still(after) or lost or losing:
                 return
             forced = {exempt} if exempt is not None else set()
+            if exempt is None or not self.house.is_backstops(exempt):
+                allowed = self.house.borne - borne + self.given
+                backstop_invariants.check_share_value(vault, self.vault, allowed, self.house)
             invariants.check_margin_rule(before, after, forced)
             invariants.check_strangers(before, after, {*involved, *forced})
             if alone and all(m.is_healthy for m in before.margins.values()):
@@ -204,10 +224,12 @@ class HouseMachine(RuleBasedStateMachine):
         invariants.check_margins(picture)
         invariants.check_provisions(house, picture)
         invariants.check_twin(house, picture)
+        backstop_invariants.check_moment(house, self.vault, picture)
 
     def moved(self) -> None:
         """After prices, parameters or time: everything is looked at anew."""
-        before, self.picture = self.picture, take_picture(self.house, self.accounts)
+        before = self.picture
+        self._look()
         with named("time and prices"):
             self._judge_moment(self.picture)
             invariants.check_indices(before, self.picture, lost=False)
@@ -219,12 +241,18 @@ class HouseMachine(RuleBasedStateMachine):
         lent=st.sampled_from([20_000, 1_000_000]),
         collateral=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), max_size=4),
         limit=st.sampled_from([None, 30_000, 300_000]),
+        leaving=st.booleans(),
     )
     def begin(
-        self, reserves: int, lent: int, collateral: list[tuple[int, int]], limit: int | None
+        self,
+        reserves: int,
+        lent: int,
+        collateral: list[tuple[int, int]],
+        limit: int | None,
+        leaving: bool,
     ) -> None:
         """Reserves bound the open interest, what is lent bounds who can borrow; somebody does."""
-        self.house.add_reserves(reserves * DOLLAR)
+        self._back(reserves, leaving)
         for account, dollars in ((self.dealer, lent), (self.liquidator, 500_000)):
             self.house.deposit(account, CASH, dollars * DOLLAR)
         for index, asset in enumerate((1, 2, 5, CASH)):
@@ -238,6 +266,27 @@ class HouseMachine(RuleBasedStateMachine):
         self.moved()
         with self.acting("loan", self.accounts[2]):
             self.house.withdraw(self.accounts[2], CASH, 4_000 * DOLLAR)
+
+    def _back(self, dollars: int, leaving: bool) -> None:
+        """Most of the reserves is one holder's. If he is leaving, his epoch has ended, so that they
+        shrink as soon as it is settled, behind whatever was opened before."""
+        small = dollars // 50 * DOLLAR
+        with self.acting("reserves"):
+            self.house.add_reserves(small)
+        self._invest(HOLDERS[0], small)
+        self._invest(HOLDERS[1], dollars * DOLLAR - 2 * small)
+        if leaving:
+            self._ask_back(HOLDERS[1])
+            self._wait(2 * EPOCH_LENGTH)
+            self.house.observe(*self.prices)
+
+    def _invest(self, who: str, units: int) -> None:
+        with self.acting("deposit of a holder"):
+            self.house.invest(who, units)
+
+    def _ask_back(self, who: str) -> None:
+        with self.acting("request of a holder"):
+            self.house.ask_back(who, self.vault.holders[who].shares)
 
     def _units(self, asset: int, dollars: int) -> int:
         """Token units worth about so many dollars now, at least one."""
@@ -511,7 +560,7 @@ class HouseMachine(RuleBasedStateMachine):
     @rule(u=markets, index=who)
     def rush_out(self, u: int, index: int) -> None:
         """Winners have their gains settled before losers pay, and one of them leaves."""
-        held = [(a, self.house.ledger.state(a).position(model.perpetual(u))) for a in self.accounts]
+        held = [(a, self.house.ledger.state(a).position(model.perpetual(u))) for a in self.people]
         market = self.house.inputs().underlyings[u]
         basis = market.price.index - market.funding_index
         for account, position in held:
@@ -519,29 +568,6 @@ class HouseMachine(RuleBasedStateMachine):
                 with self.acting("settlement"):
                     self.house.settle(account, u)
         self._withdraw(self.accounts[index], CASH, Amount.MOST, 0)
-
-    @rule(
-        steps=st.lists(st.sampled_from(["draw", "return", "pay"]), min_size=1, max_size=3),
-        share=st.sampled_from([1_000, 1_000, 10_000, 10_001]),
-        usurped=st.booleans(),
-    )
-    def move_reserves(self, steps: list[str], share: int, usurped: bool) -> None:
-        """The backstop funds an account of its own, sends back what it has, and pays out; others
-        cannot."""
-        house, account = self.house, self.backstop
-        if usurped:
-            with self.acting("usurping"):
-                house.draw_reserves(self.accounts[3], WAD, "carol")
-        for step in steps:
-            reserves = house.ledger.pool.reserves * share // BPS
-            cash = max(0, self.picture.portfolios[account].cash)
-            with self.acting(f"{step} reserves", account):
-                if step == "draw" or (step == "return" and cash == 0):
-                    house.draw_reserves(account, reserves)
-                elif step == "return":
-                    house.return_reserves(account, cash * share // BPS)
-                else:
-                    house.pay_reserves("benefactor", reserves // (4 * house.ledger.cash_scale))
 
     # Delegates
 
@@ -605,7 +631,7 @@ class HouseMachine(RuleBasedStateMachine):
 
     @rule(
         index=who,
-        what=st.sampled_from(["withdraw", "transfer", "grant", "return", "raise epoch"]),
+        what=st.sampled_from(["withdraw", "transfer", "grant", "return", "draw", "raise epoch"]),
     )
     def misuse(self, index: int, what: str) -> None:
         """A delegate tries what no grant gives him."""
@@ -616,6 +642,7 @@ class HouseMachine(RuleBasedStateMachine):
             "transfer": house.transferring(account, one, CASH, 1, DELEGATE),
             "grant": house.granting(account, DELEGATE, Delegation(NEVER - 1), DELEGATE),
             "return": house.returning_reserves(account, 1, DELEGATE),
+            "draw": house.drawing_reserves(account, 1, DELEGATE),
         }
         with self.acting("misuse"):
             if what == "raise epoch":
@@ -906,6 +933,7 @@ class HouseMachine(RuleBasedStateMachine):
             self.ruin(index, {MARKETS[clock % 3]: WAD if own else -WAD}, 9_000, 12_000, True)
             account = self._worst() or self.accounts[index]
         self._gap(account, gap // 2)
+        self._leave_backstop()
         self._auction(account, clock)
         self._run()
         self._gap(account, gap)
@@ -927,6 +955,7 @@ class HouseMachine(RuleBasedStateMachine):
         self.trade(4, 3, {u: WAD if buys else -WAD}, load, True, 0, False)
         self._gap(account, gap)
         self._give_up(account)
+        self._leave_backstop()
         self._auction(account, 4_300)
         self._run()
         self._bid(account, self.liquidator, fraction)
@@ -939,14 +968,24 @@ class HouseMachine(RuleBasedStateMachine):
         self._wait(clock)
 
     def _run(self) -> None:
-        """Where a loss is to come, suppliers run: the first one, and the backstop's holders."""
+        """Where a loss is to come, suppliers run, and the backstop's holders would like to."""
         if self.house.ledger.provisions == 0:
             return
-        if self.operations % 2:
-            self.move_reserves(["draw"], 10_000, False)
         self._withdraw(self.accounts[1], CASH, Amount.MOST, 0)
         self._withdraw(self.liquidator, CASH, Amount.SOME, 100)
-        self.move_reserves(["pay"], 1_000, False)
+        self._leave_backstop()
+
+    def _leave_backstop(self) -> None:
+        """Whoever waits for his epoch has it settled, sometimes."""
+        if self.operations % 2 and self.house.backing.shares.waiting():
+            self._settle_epoch()
+
+    def _settle_epoch(self) -> None:
+        vault = self.vault
+        with self.acting("settlement of the backstop"):
+            self.house.settle_epoch()
+        with named("settlement of the backstop"):
+            backstop_invariants.check_who_stays(vault, self.vault, self.house)
 
     @rule(clock=clocks, fraction=fractions)
     def liquidate_all(self, clock: int, fraction: int) -> None:

@@ -10,7 +10,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.node import Node
-from tests.stateful.machine import HouseMachine, aged_house
+from tests.stateful.backed_machine import BackedMachine
+from tests.stateful.machine import aged_house
 
 STEPS, EXAMPLES = 30, 8
 SEEN = (
@@ -29,7 +30,7 @@ def test_house_on_a_node_equals_its_twin(chain: Any) -> None:
     house = aged_house(Node(chain.provider))
     machine = type(
         "Machine",
-        (HouseMachine,),
+        (BackedMachine,),
         {"house": house, "outcomes": outcomes, "go_back": staticmethod(house.checkpoint())},
     )
     run_state_machine_as_test(

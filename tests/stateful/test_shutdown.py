@@ -11,19 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from plimsoll.risk import model
-from plimsoll.risk.ledger import CLOSING_TIME, WINDING_DELAY
-from plimsoll.risk.model import WAD
-from tests.house import ALT, BTC, ETH, House
+from plimsoll.risk.ledger import CLOSING_TIME, WINDING_DELAY, Account
+from plimsoll.risk.model import BPS, WAD
+from tests.backed_house import HOLDERS, BackedHouse
+from tests.house import ALT, BTC, ETH
+from tests.stateful.backed_machine import BackedMachine
 from tests.stateful.invariants import named, require
 from tests.stateful.machine import (
     FIRST_PRICES,
     PEOPLE,
-    HouseMachine,
     aged_house,
     markets,
-    who,
 )
 
+THE_BACKSTOPS = len(PEOPLE)
+"""Index of the account that holds its slice."""
 STEPS = {"quick": 20, "ci": 40, "deep": 60}
 EXAMPLES = {"quick": 3, "ci": 15, "deep": 500}
 SEEN = (
@@ -36,11 +38,12 @@ SEEN = (
 )
 
 
-def shut_house() -> House:
+def shut_house() -> BackedHouse:
     """People hold positions of every market in every direction when the seven days are over."""
     house = aged_house()
     accounts = [house.account(name, sub) for name, sub in PEOPLE]
-    house.add_reserves(10**7 * 10**6)
+    house.ask_back(HOLDERS[0], house.invest(HOLDERS[0], 10**7 * 10**6))
+    _have_taken_over(house, accounts[5])
     for index, (u, dollars) in enumerate(((ETH, 9_000), (BTC, -7_000), (ALT, 5_000))):
         for one in (index, index + 1):
             house.deposit(accounts[one], 0, 3_000 * 10**6)
@@ -56,10 +59,23 @@ def shut_house() -> House:
     return house
 
 
-class ClosingMachine(HouseMachine):
+def _have_taken_over(house: BackedHouse, account: Account) -> None:
+    """The backstop holds a slice of somebody who had ether, and more of it on credit."""
+    house.open_position(account, ETH, 500 * WAD)
+    house.set_price(ETH, 1_750 * WAD)
+    house.flag(account)
+    for wait in (12, 900):
+        house.warp(wait)
+        house.set_price(ETH, 1_750 * WAD)
+        if wait == 12:
+            house.flag(account)
+    house.take_over(account)
+
+
+class ClosingMachine(BackedMachine):
     """Whoever likes closes out whom they like."""
 
-    @rule(index=who, u=markets)
+    @rule(index=st.integers(0, THE_BACKSTOPS), u=markets)
     def close_out(self, index: int, u: int) -> None:
         account = self.accounts[index]
         held = self.house.ledger.state(account).position(model.perpetual(u))
@@ -73,12 +89,12 @@ class ClosingMachine(HouseMachine):
                 due = held.size * (basis or 0) // WAD + held.quote
                 require(18, amount == due, f"closed out at {amount} of {due}")
 
-    @rule(u=markets, order=st.permutations(range(6)))
+    @rule(u=markets, order=st.permutations(range(THE_BACKSTOPS + 1)))
     def close_market(self, u: int, order: list[int]) -> None:
         """A whole market, in any order: what one gains another loses, to the unit."""
         for index in order:
             self.close_out(index, u)
-        self.settle(order[0], u)
+        self.settle(order[0] % THE_BACKSTOPS, u)
 
     @rule(order=st.permutations(range(6)))
     def leave(self, order: list[int]) -> None:
@@ -91,14 +107,37 @@ class ClosingMachine(HouseMachine):
                 self.house.withdraw(account, 0, units)
 
 
+def _machine(house: BackedHouse, outcomes: Counter[str]) -> type[ClosingMachine]:
+    go_back = staticmethod(house.checkpoint())
+    told = {"house": house, "outcomes": outcomes, "go_back": go_back}
+    return type("Machine", (ClosingMachine,), told)
+
+
+def test_the_backstop_is_closed_out_before_its_holders_leave() -> None:
+    """No margin knows a fixed market: until then nobody comes or goes at what it says."""
+    house = shut_house()
+    told = _machine(house, Counter())()
+    told.hold(HOLDERS[0], "deposit", BPS, 1)
+    told.settle_epoch(True)
+    told.close_out(THE_BACKSTOPS, ETH)
+    told.resell(0, BPS, 0, 0)
+    told.sweep(1)
+    told.settle_epoch(False)
+    told.hold(HOLDERS[0], "redeem", BPS, 0)
+    assert [name for name in +house.outcomes if name.startswith("backstop")] == [
+        "backstop deposit: ERC4626ExceededMaxDeposit",
+        "backstop settlement: ValuationDoubtful",
+        "backstop sale: done",
+        "backstop sweep: done",
+        "backstop settlement: done",
+        "backstop redeem: done",
+    ]
+
+
 def test_a_house_that_was_shut_pays_everybody_out() -> None:
     outcomes: Counter[str] = Counter()
     house = shut_house()
-    machine = type(
-        "Machine",
-        (ClosingMachine,),
-        {"house": house, "outcomes": outcomes, "go_back": staticmethod(house.checkpoint())},
-    )
+    machine = _machine(house, outcomes)
     profile = settings.get_current_profile_name()
     run_state_machine_as_test(
         machine,

@@ -125,6 +125,15 @@ class Liquidation(Gate):
             self._require_leverage(wanted.bidder, grant, context)
             return BidResult(fraction, price, payout, depth, loss, result)
 
+    def quote_bid(self, account: Account, context: Context) -> tuple[int, int, Margin]:
+        """The largest fraction that a bid of now takes, the depth, and the margin it goes by."""
+        depth = self._biddable_depth(account, context)
+        result = self.margin(account, context)
+        if result.is_healthy:
+            raise Refused("AccountHealthy")
+        factors = context.factors
+        return model.f_max(result, depth, factors.initial_factor, factors.dust), depth, result
+
     @staticmethod
     def _require_liquidation(context: Context) -> None:
         if Pause.LIQUIDATION in context.paused:
