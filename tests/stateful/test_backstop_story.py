@@ -93,6 +93,21 @@ def test_shares_and_a_slice_live_and_end(told: Told) -> None:
     assert not told.vault.uses
 
 
+def test_who_leaves_while_a_slice_is_held_takes_what_it_is_sure_to_fetch(told: Told) -> None:
+    begin(told)
+    told.hold(SECOND, "request", 5_000, 0)
+    told._wait(2 * twin.EPOCH_LENGTH)
+    told.sees("request: done")
+    take_over(told)
+    told.resell(0, BPS, 0, DEALER)
+    value = told.vault.value
+    assert value.lower < value.upper
+    told.settle_epoch(False)
+    told.sees("order: done", "settlement: done")
+    part = 144 * value.lower // 300 // told.house.ledger.cash_scale
+    assert abs(told.vault.holders[SECOND].max_withdraw - part) <= 1
+
+
 def test_nobody_leaves_before_a_loss(told: Told) -> None:
     begin(told, leaving=True)
     told.hold(FIRST, "request", BPS, 0)
