@@ -2,15 +2,18 @@
 pragma solidity 0.8.30;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
-import {Funding, IHaircutRegistry, Kind, Parameter} from "../interfaces/IHaircutRegistry.sol";
+import {FixingState, Funding, IHaircutRegistry, Kind, Parameter, Surface} from "../interfaces/IHaircutRegistry.sol";
 import {OracleAdapter} from "./OracleAdapter.sol";
 import {UNITS_LIMIT, WAD} from "./libraries/Constants.sol";
+import {Fixings} from "./libraries/Fixings.sol";
 import {Fundings, VALIDITY} from "./libraries/Fundings.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
+import {Instruments} from "./libraries/Instruments.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params, RAMP} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
 import {RateObservations} from "./libraries/RateObservations.sol";
+import {Surfaces} from "./libraries/Surfaces.sol";
 
 /// @title Every risk parameter as packed words: where they are kept and how they are read
 /// @dev `ParameterModule` changes them.
@@ -59,6 +62,10 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     uint256[256] internal _fundings;
     address internal _clearingHouse;
     bool internal _isSealed;
+    /// @dev By `_expiryKey`: `Surfaces`.
+    mapping(uint256 key => uint256) internal _surfaces;
+    /// @dev By `_expiryKey`: `Fixings`.
+    mapping(uint256 key => uint256) internal _samples;
 
     modifier onlyClearingHouse() {
         if (msg.sender != _clearingHouse) revert OnlyClearingHouse(msg.sender);
@@ -90,6 +97,19 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     }
 
     /// @inheritdoc IHaircutRegistry
+    function surface(uint16 underlying, uint16 expiryDay) external view returns (Surface memory result) {
+        uint256 slot = _surfaces[_expiryKey(underlying, expiryDay)];
+        result.observedAt = Surfaces.observedAt(slot);
+        if (slot != 0) result.slice = Surfaces.unpack(slot, expiryDay);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function fixing(uint16 underlying, uint16 expiryDay) external view returns (FixingState memory) {
+        uint256 word = _samples[_expiryKey(underlying, expiryDay)];
+        return FixingState({samples: Fixings.count(word), sum: Fixings.sum(word)});
+    }
+
+    /// @inheritdoc IHaircutRegistry
     function admit(uint16 asset, uint256 total, uint256 grown, uint256 holding) external onlyClearingHouse {
         uint256 word = _listedWord(asset);
         uint256 units = _storedUnitsDown(asset, word, holding);
@@ -113,6 +133,12 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     function tokenOf(uint16 asset) external view returns (address) {
         _listedWord(asset);
         return address(uint160(_words[_key(Kind.TOKEN, asset)]));
+    }
+
+    /// @dev As `Instruments.expiryKey`.
+    function _expiryKey(uint16 underlying, uint16 expiryDay) internal pure returns (uint256) {
+        if (expiryDay > Instruments.LAST_DAY) revert ExpiryOutOfBounds(expiryDay);
+        return (uint256(underlying) << 12) | expiryDay;
     }
 
     function _target(Kind kind, uint16 id) internal view returns (uint256) {

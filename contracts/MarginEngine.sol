@@ -5,7 +5,7 @@ import {CollateralTerms, CollateralValue, Kind} from "../interfaces/IHaircutRegi
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
 import {IReportModule} from "../interfaces/IReportModule.sol";
-import {PremiumReport} from "../interfaces/IReportOracle.sol";
+import {PremiumReport, SurfaceReport} from "../interfaces/IReportOracle.sol";
 import {IRiskModule} from "../interfaces/IRiskModule.sol";
 import {Holding, Instrument, Margin, MarginParts, Portfolio, UnderlyingRisk} from "../interfaces/Types.sol";
 import {Books} from "./Books.sol";
@@ -168,6 +168,16 @@ contract MarginEngine is IMarginEngine, Books {
 
     /// @inheritdoc IReportModule
     function reportPremium(uint16, PremiumReport[] calldata, bytes[] calldata) external {
+        Modules.run(REPORT_MODULE);
+    }
+
+    /// @inheritdoc IReportModule
+    function reportSurface(uint16, SurfaceReport[] calldata, bytes[] calldata) external {
+        Modules.run(REPORT_MODULE);
+    }
+
+    /// @inheritdoc IReportModule
+    function recordFixing(uint16, uint16, uint80[] calldata) external {
         Modules.run(REPORT_MODULE);
     }
 

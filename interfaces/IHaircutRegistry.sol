@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {SurfaceSlice} from "./IReportOracle.sol";
+
 /// @notice What a parameter word describes.
 enum Kind {
     /// Id 0. Factors of the margin and of the waterfall.
@@ -101,6 +103,21 @@ struct Funding {
     uint256 since;
 }
 
+/// @notice What reporters last agreed on about an expiry. docs/options.md, section 2.
+struct Surface {
+    SurfaceSlice slice;
+    /// The oldest of their times, seconds; zero, like everything else, before the first report.
+    uint256 observedAt;
+}
+
+/// @notice How far the settlement price of an expiry is fixed. docs/options.md, section 3.
+struct FixingState {
+    /// How many of six samples are taken.
+    uint256 samples;
+    /// Their sum, dollars with 18 decimals: a sixth of it, rounded down, is the settlement price once there are six.
+    uint256 sum;
+}
+
 /// @title Every risk parameter, packed so that bigger is tighter
 /// @dev How they change is `IParameterModule`.
 interface IHaircutRegistry {
@@ -109,6 +126,8 @@ interface IHaircutRegistry {
     event FundingSet(uint16 indexed underlying, int256 premium, int256 rate, int256 index, uint256 observedAt);
 
     error OnlyClearingHouse(address caller);
+    /// Beyond the calendar of instrument ids.
+    error ExpiryOutOfBounds(uint16 expiryDay);
     error UnknownAsset(uint16 asset);
     error CapExceeded(uint16 asset, uint256 value, uint256 cap);
     error GrowthExceeded(uint16 asset, uint256 value, uint256 cap);
@@ -123,6 +142,10 @@ interface IHaircutRegistry {
     function parameter(Kind kind, uint16 id) external view returns (Parameter memory);
     /// @notice The funding of an underlying's perpetual now; reverts with `UnknownUnderlying` if it has no source.
     function funding(uint16 underlying) external view returns (Funding memory);
+    /// @notice The last report on an expiry of an underlying; zeros before the first.
+    function surface(uint16 underlying, uint16 expiryDay) external view returns (Surface memory);
+    /// @notice The fixing of an expiry of an underlying; zeros before the first sample.
+    function fixing(uint16 underlying, uint16 expiryDay) external view returns (FixingState memory);
 
     /// @notice Checks the caps of an asset for a deposit and moves its crowd rate one step. Only the ClearingHouse.
     /// @param asset Must have a token and risk parameters, else `UnknownAsset`.

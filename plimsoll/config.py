@@ -357,15 +357,17 @@ class Lending(_Strict):
 
 
 class Reports(_Strict):
-    """The ReportOracle: who reports premiums, and which reports make a batch.
+    """The ReportOracle: who reports premiums and surfaces, and which reports make a batch.
 
-    Bounds: docs/ledger.md section 2.
+    Bounds: docs/ledger.md section 2, docs/options.md section 2.
     """
 
     reporters: tuple[Address | Literal["deployer"], ...] = Field(min_length=1, max_length=64)
     quorum: int
     agreement: Bps = Field(ge=0, le=10_000)
     max_premium: Bps = Field(ge=1, le=10_000)
+    surface_agreement: Bps = Field(ge=0, le=10_000)
+    """How far volatilities may be apart; 3 % are three points."""
 
     @model_validator(mode="before")
     @classmethod

@@ -137,10 +137,15 @@ HINTS: dict[str, str] = {
     "RoundsMissing": "give the underlying a Chainlink source first, primary or second",
     "VolatilityUnset": "have governance set the reference of its volatility first",
     "RoundUnavailable": "hand in a round that the source can read, and the one before it too",
-    "RoundTooEarly": "hand in the first round at or after `hourStart`, or wait until there is one",
-    "RoundNotFirst": "hand in an earlier round: the first one at or after `hourStart`; "
+    "RoundTooEarly": "hand in the first round at or after `start`, or wait until there is one",
+    "RoundNotFirst": "hand in an earlier round: the first one at or after `start`; "
     "a feed that answers to round zero of a phase cannot be sampled there",
     "PhasePassed": "hand in a round of the source's phase `phase` or a later one",
+    "RoundsDescend": "hand in rounds in ascending order, none below `before`",
+    "PhaseTooNew": "hand in a round of the phase before, or this one from `readyAt` on",
+    "FixingComplete": "hand in only as many rounds as samples are missing",
+    "FixingFrozen": "from `expiry` on call it without rounds: the frozen price settles",
+    "ExpiryOutOfBounds": "name an expiry as days since 1 January 2025, at most 4095",
     "RateSourceMissing": "accept the rate source, and the market feed that waits, first",
     "SettlementTokenListed": "list another token: the settlement token counts as cash already",
     "CapExceeded": "deposit less: the asset's cap is in sight",
@@ -165,7 +170,20 @@ HINTS: dict[str, str] = {
     "InvalidReporter": "name each reporter once, and none with the zero address",
     "TooManyReporters": "name at most 64 reporters",
     "InvalidQuorum": "ask for more than half of the reporters, and no more than there are",
-    "InvalidTerms": "keep agreement and largest premium at most 1e18, and the latter above zero",
+    "InvalidTerms": "keep agreements and largest premium at most 1e18, and that above zero",
+    # Reports of surfaces.
+    "SlicesMiscounted": "report one to sixteen expiries",
+    "SlicesDisordered": "report expiries in ascending order, each once",
+    "SliceExpired": "leave out what has expired, and days beyond 4095",
+    "ForwardOutOfBounds": "report a forward between half and twice the index price, 9 decimals",
+    "SliceOutOfBounds": "fit the expiry again, within the bounds of docs/options.md section 2",
+    "VarianceOutOfBounds": "fit the expiry again: its volatility leaves 1 to 500 percent",
+    "WingTooSteep": "fit the expiry again with flatter wings: a smaller b",
+    "ButterflyArbitrage": "fit the expiry again: around `kappa` it bends the wrong way",
+    "CalendarArbitrage": "fit both expiries again: at `kappa` the later has less variance",
+    "ExpiriesDiffer": "leave out the report that has other expiries, or ask the reporters again",
+    "ForwardsDisagree": "leave out the report whose forward stands apart, or ask again",
+    "VolatilitiesDisagree": "leave out the report whose surface stands apart, or ask again",
     # The backstop.
     "AsynchronousRedemption": (
         "request the redemption; what it fetches is known once its epoch is settled"

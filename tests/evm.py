@@ -55,7 +55,8 @@ except ImportError as error:  # pragma: no cover
 __all__ = ["Artifact", "Contract", "Evm", "Log", "Receipt", "Reverted", "actor", "artifact"]
 
 CHAIN_ID = 31337
-START_TIME = 1_700_000_000
+START_TIME = 1_772_576_000
+"""In March 2026: expiry days count from 2025."""
 GAS_LIMIT = 30_000_000
 FUNDS = 10**24
 

@@ -51,6 +51,7 @@ REPORTERS = ("first reporter", "second reporter", "third reporter")
 QUORUM = 2
 AGREEMENT = WAD // 100
 MAX_PREMIUM = WAD // 10
+SURFACE_AGREEMENT = 3 * WAD // 100
 LARGEST_FUNDING_CAP = 10_000
 """Millionths of the price an hour: the bound of the registry, one per cent."""
 GROWTH_CAP = 1_000
@@ -189,9 +190,8 @@ class Market:
 
     def _appoint_reporters(self) -> Contract:
         addresses = [actor(name).address for name in REPORTERS]
-        reports = self.evm.deploy(
-            "ReportOracle", self.manager.address, addresses, QUORUM, AGREEMENT, MAX_PREMIUM
-        )
+        terms = QUORUM, AGREEMENT, MAX_PREMIUM, SURFACE_AGREEMENT
+        reports = self.evm.deploy("ReportOracle", self.manager.address, addresses, *terms)
         self.engine.setUp(Kind.REPORTS, 0, ReportsParams(number(reports)).word)
         return reports
 

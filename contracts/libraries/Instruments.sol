@@ -16,6 +16,7 @@ library Instruments {
     uint256 private constant UNDERLYING_BIT = 37;
     uint256 private constant KIND_BIT = 46;
 
+    uint256 internal constant LAST_DAY = 4_095;
     uint256 private constant MAX_EXPONENT = 15;
     /// @dev Expiry of day 0: 1 January 2025, 08:00 UTC.
     uint256 private constant FIRST_EXPIRY = 20_089 days + 8 hours;

@@ -16,7 +16,7 @@ library PriceMath {
         }
     }
 
-    /// @dev Rounds towards minus infinity. `b` is a positive constant.
+    /// @dev Rounds towards minus infinity. `b` is above one.
     function floorDiv(int256 a, int256 b) internal pure returns (int256) {
         // The quotient by b > 1 is far from the least int256.
         unchecked {

@@ -229,6 +229,7 @@ class House:
                     "quorum": reports.quorum,
                     "agreement": reports.agreement * WAD // BPS,
                     "maxPremium": reports.max_premium * WAD // BPS,
+                    "surfaceAgreement": reports.surface_agreement * WAD // BPS,
                 }
             )
 

@@ -201,6 +201,7 @@ class Verification:
             "QUORUM": reports.quorum,
             "AGREEMENT": reports.agreement * WAD // BPS,
             "MAX_PREMIUM": reports.max_premium * WAD // BPS,
+            "SURFACE_AGREEMENT": reports.surface_agreement * WAD // BPS,
         }
         for name, wanted in terms.items():
             found = read(REPORTS, f"{name}()", returns="uint256")

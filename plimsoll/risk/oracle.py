@@ -270,6 +270,99 @@ def sample(
     )
 
 
+# The fixing of an expiry (docs/options.md, section 3)
+
+FIXING_SAMPLES = 6
+FIXING_INTERVAL = 300
+PHASE_DELAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Fixing:
+    """What is stored of an expiry's settlement price: the sum of its samples, how many there are,
+    and the number of the last one's round."""
+
+    sum: int = 0
+    samples: int = 0
+    round: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.samples == FIXING_SAMPLES
+
+    @property
+    def price(self) -> int:
+        """The settlement price, once it is final."""
+        return self.sum // FIXING_SAMPLES
+
+    def after(self, price: int, number: int) -> Fixing:
+        return Fixing(self.sum + price, self.samples + 1, number)
+
+
+def fixing_instant(expiry: int, number: int) -> int:
+    """When the sample of this number, from zero on, is taken."""
+    return expiry - (FIXING_SAMPLES - number) * FIXING_INTERVAL
+
+
+def fix(
+    seen: Fixing,
+    rounds: Mapping[int, Round],
+    numbers: Sequence[int],
+    expiry: int,
+    source: Source,
+    now: int,
+    frozen: int | None = None,
+) -> Fixing:
+    """What is stored after these rounds were handed in; `frozen` is the price while it is frozen.
+
+    Raises `RoundRefused` where the contract reverts.
+    """
+    if seen.samples + len(numbers) > FIXING_SAMPLES:
+        raise RoundRefused("FixingComplete", seen.samples)
+    if frozen is not None:
+        if numbers or now < expiry:
+            raise RoundRefused("FixingFrozen", expiry)
+        while not seen.is_final:
+            seen = seen.after(frozen, 0)
+    for number in numbers:
+        if number < seen.round:
+            raise RoundRefused("RoundsDescend", number, seen.round)
+        start = fixing_instant(expiry, seen.samples)
+        seen = seen.after(_first_usable_round(rounds, number, start, source, now), number)
+    return seen
+
+
+def _first_usable_round(
+    rounds: Mapping[int, Round], number: int, start: int, source: Source, now: int
+) -> int:
+    """The price of the first round of its phase at or after `start` within the bounds."""
+    found = _round(rounds, number, now)
+    if found.updated_at < start:
+        raise RoundRefused("RoundTooEarly", number, found.updated_at, start)
+    if not _is_inside(found, source):
+        raise RoundRefused("RoundUnavailable", number)
+    price = to_wad_down(found.answer, source.decimals)
+    earlier = number
+    while earlier % 2**ROUND_BITS != 1:
+        earlier = (earlier - 1) % 2**80
+        before = _round(rounds, earlier, now)
+        if before.updated_at < start:
+            return price
+        if _is_inside(before, source):
+            raise RoundRefused("RoundNotFirst", number, before.updated_at, start)
+    if earlier - 1 in rounds and rounds[earlier - 1].updated_at != 0:
+        raise RoundRefused("RoundNotFirst", number, rounds[earlier - 1].updated_at, start)
+    if number >> ROUND_BITS > 1 and now < start + PHASE_DELAY:
+        raise RoundRefused("PhaseTooNew", number, start + PHASE_DELAY)
+    return price
+
+
+def _is_inside(found: Round, source: Source) -> bool:
+    """Whether a round is within the hard bounds of its source."""
+    price = to_wad_down(max(0, found.answer), source.decimals)
+    return 1 << source.floor <= price < 1 << source.ceiling
+
+
 def _first_round(rounds: Mapping[int, Round], number: int, start: int, now: int) -> Round:
     """The round, when it is the first one of its phase at or after `start`."""
     found = _round(rounds, number, now)

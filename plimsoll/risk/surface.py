@@ -146,7 +146,7 @@ def require_bounds(slices: Sequence[Slice], now: int) -> None:
     for before, piece in zip((None, *slices), slices, strict=False):
         day = piece.expiry_day
         if day > LAST_DAY or piece.expiry <= now:
-            raise RefusedSurface("ExpiryOutOfBounds", day)
+            raise RefusedSurface("SliceExpired", day)
         if before is not None and day <= before.expiry_day:
             raise RefusedSurface("SlicesDisordered", day, before.expiry_day)
         _require_slice(piece)

@@ -78,7 +78,7 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
     backstop = deployer.deploy(project.BackstopVault, house)
     reporter: LocalAccount = Account.from_key(keccak(text="reporter"))
     oracle = deployer.deploy(
-        project.ReportOracle, manager, [reporter.address], 1, 0, to_wad_exact(PREMIUM)
+        project.ReportOracle, manager, [reporter.address], 1, 0, to_wad_exact(PREMIUM), 0
     )
     feeds = {u: _feed(deployer, PRICE if u else Decimal(1)) for u in (0, *UNDERLYINGS)}
     collateral = [_token(deployer, asset) for asset in COLLATERALS]

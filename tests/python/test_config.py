@@ -128,7 +128,7 @@ def test_a_quorum_of_reporters_is_more_than_half(
     reporters: list[str], quorum: int, reason: str
 ) -> None:
     raw = load_config("local").model_dump()
-    terms = {"agreement": "1 %", "max_premium": "5 %"}
+    terms = {"agreement": "1 %", "max_premium": "5 %", "surface_agreement": "3 %"}
     raw["reports"] = {"reporters": reporters, "quorum": quorum, **terms}
     with pytest.raises(ValidationError, match=reason):
         NetworkConfig.model_validate(raw)

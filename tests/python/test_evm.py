@@ -80,7 +80,7 @@ def test_a_snapshot_can_be_gone_back_to_again_and_again(evm: Evm) -> None:
         contract.bump()
     assert contract.call.bump() == 2
     evm.revert(first)
-    assert (evm.time, evm.block_number) == (1_700_000_000, 1)
+    assert (evm.time, evm.block_number) == (1_772_576_000, 1)
 
 
 def test_time_moves_only_when_told(evm: Evm) -> None:

@@ -222,7 +222,7 @@ def test_what_the_report_oracle_refuses(house: House) -> None:
 def other_oracle(house: House) -> Contract:
     """Of the same reporters, on the same terms, elsewhere."""
     reporters = house.reports.call.reporters()
-    terms = (house.reports.call.QUORUM(), WAD // 100, MAX_PREMIUM)
+    terms = (house.reports.call.QUORUM(), WAD // 100, MAX_PREMIUM, 0)
     return house.evm.deploy("ReportOracle", house.manager.address, reporters, *terms)
 
 

@@ -29,7 +29,7 @@ from tests.world import foreign
 ETH, BTC = 1, 2
 NOBODY = "0x" + "00" * 20
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-AGREEMENT, MAX_PREMIUM = WAD // 100, WAD // 20
+AGREEMENT, MAX_PREMIUM, SURFACE_AGREEMENT = WAD // 100, WAD // 20, 3 * WAD // 100
 NAMES = ("ann", "bert", "cleo", "dirk", "eva")
 
 
@@ -51,6 +51,7 @@ class Board:
             "quorum": 3,
             "agreement": AGREEMENT,
             "max_premium": MAX_PREMIUM,
+            "surface_agreement": SURFACE_AGREEMENT,
             **terms,
         }
         return self.evm.deploy("ReportOracle", self.manager.address, *given_.values())
@@ -403,17 +404,27 @@ def test_quorums_that_pass(board: Board, count: int, quorum: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreement", "max_premium"), [(WAD + 1, WAD), (0, 0), (0, WAD + 1), (2**256 - 1, 1)]
+    ("agreement", "max_premium", "surface_agreement"),
+    [(WAD + 1, WAD, 0), (0, 0, 0), (0, WAD + 1, 0), (2**256 - 1, 1, 0), (0, 1, WAD + 1)],
 )
-def test_terms_beyond_their_bounds(board: Board, agreement: int, max_premium: int) -> None:
-    with board.evm.reverts("InvalidTerms", agreement, max_premium):
-        board.deploy(agreement=agreement, max_premium=max_premium)
+def test_terms_beyond_their_bounds(
+    board: Board, agreement: int, max_premium: int, surface_agreement: int
+) -> None:
+    terms = (agreement, max_premium, surface_agreement)
+    with board.evm.reverts("InvalidTerms", *terms):
+        board.deploy(
+            agreement=agreement, max_premium=max_premium, surface_agreement=surface_agreement
+        )
 
 
 @pytest.mark.parametrize(("agreement", "max_premium"), [(0, 1), (WAD, WAD)])
 def test_terms_at_their_bounds(board: Board, agreement: int, max_premium: int) -> None:
-    contract = board.deploy(agreement=agreement, max_premium=max_premium)
-    assert (contract.call.AGREEMENT(), contract.call.MAX_PREMIUM()) == (agreement, max_premium)
+    terms = (agreement, max_premium, agreement)
+    contract = board.deploy(
+        agreement=agreement, max_premium=max_premium, surface_agreement=agreement
+    )
+    call = contract.call
+    assert (call.AGREEMENT(), call.MAX_PREMIUM(), call.SURFACE_AGREEMENT()) == terms
 
 
 # The batcher

@@ -86,7 +86,7 @@ class TestPublishedVectors:
         legs = [len(revived(one).get("legs", ())) for one in PUBLISHED]
         kinds = {one["typedData"]["primaryType"] for one in PUBLISHED}
         assert {1, 2, 8} <= set(legs)
-        assert kinds == {"Order", "Delegate", "PremiumReport", "SafeMessage"}
+        assert kinds == {"Order", "Delegate", "PremiumReport", "SurfaceReport", "SafeMessage"}
 
     @pytest.mark.parametrize("library", LIBRARIES)
     def test_are_what_a_wallet_library_signs(self, library: str) -> None:
@@ -132,6 +132,20 @@ class TestPublishedVectors:
         with evm.reverts("UnknownSigner", place=0):
             oracle.call.verifyPremium(underlying, [other], [signature])
 
+    @pytest.mark.parametrize("name", [one for one in NAMES if one.startswith("surface")])
+    def test_of_surfaces_are_the_chain_s(self, cast: Cast, name: str) -> None:
+        evm, one = cast.stage.evm, PUBLISHED[NAMES.index(name)]
+        report, signature = revived(one), bytes.fromhex(one["signature"][2:])
+        oracle = oracle_at(evm, vectors.ORACLE, vectors.REPORTER.address)
+        evm.time, underlying = report["observedAt"], report["underlying"]
+        slices, observed_at = oracle.call.verifySurface(underlying, [report], [signature])
+        assert [piece._asdict() for piece in slices] == report["slices"]
+        assert observed_at == report["observedAt"]
+        moved = {**report["slices"][0], "sigma": report["slices"][0]["sigma"] + 1}
+        other = {**report, "slices": [moved, *report["slices"][1:]]}
+        with evm.reverts("UnknownSigner", place=0):
+            oracle.call.verifySurface(underlying, [other], [signature])
+
     def test_are_recovered_by_the_chain(self, ledger: Contract) -> None:
         """By the precompile; every signature has the lower s."""
         for one in PUBLISHED:
@@ -155,7 +169,7 @@ def ledger(standing: Cast) -> Contract:
 
 def oracle_at(evm: Evm, address: str, reporter: str) -> Contract:
     """A ReportOracle of one reporter, moved to an address: its code, and what it knows of him."""
-    made = evm.deploy("ReportOracle", NOBODY, [reporter], 1, WAD // 100, WAD // 100)
+    made = evm.deploy("ReportOracle", NOBODY, [reporter], 1, WAD // 100, WAD // 100, 0)
     words = [
         keccak(bytes(12) + bytes.fromhex(reporter[2:]) + bytes(31) + bytes([n])) for n in VARIABLES
     ]
@@ -250,7 +264,7 @@ def test_what_a_safe_s_owners_sign_is_filled(cast: Cast, library: str) -> None:
 def test_what_reporters_sign_is_a_premium(cast: Cast, library: str) -> None:
     evm = cast.stage.evm
     keys = [evm.actor(f"reporter {number}") for number in range(3)]
-    oracle = evm.deploy("ReportOracle", NOBODY, keys, 2, WAD // 100, WAD // 20)
+    oracle = evm.deploy("ReportOracle", NOBODY, keys, 2, WAD // 100, WAD // 20, 0)
     domain = report_domain(CHAIN_ID, oracle.address)
     reports = [
         {"underlying": 1, "premium": premium, "observedAt": evm.time - age}

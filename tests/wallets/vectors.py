@@ -30,7 +30,8 @@ from plimsoll.instruments import AccountId, Instrument
 from plimsoll.orders import TYPES as ORDER_TYPES
 from plimsoll.orders import Leg, Order
 from plimsoll.reports import TYPES as REPORT_TYPES
-from plimsoll.reports import report_domain
+from plimsoll.reports import SurfaceReport, report_domain
+from plimsoll.risk.surface import Slice
 from tests.wallets.contracts import SAFE_MESSAGE
 
 FILE = Path(__file__).parents[2] / "docs" / "vectors" / "eip712.json"
@@ -129,6 +130,18 @@ def reports() -> dict[str, dict[str, Any]]:
     }
 
 
+def surfaces() -> dict[str, SurfaceReport]:
+    """Of one expiry and of three; each field is somewhere negative that may be."""
+    near = Slice(752, 999_000_001, -20_000_000, 400_000_000, -350_000, 25_000, 150_000)
+    month = Slice(785, 1_004_000_000, 90_000_000, 240_000_000, -300_000, -10_000, 300_000)
+    far = Slice(870, 1_015_000_000, 120_000_000, 180_000_000, 100_000, 0, 500_000)
+    observed = 1_800_000_000
+    return {
+        "one expiry": SurfaceReport(1, observed - 1, (near,)),
+        "three expiries": SurfaceReport(255, observed, (near, month, far)),
+    }
+
+
 def typed_data(
     domain: Mapping[str, Any], types: Mapping[str, Any], message: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -188,10 +201,14 @@ def vectors() -> list[dict[str, Any]]:
         vector(f"premium report {name}", [REPORTER], REPORTS_DOMAIN, REPORT_TYPES, message)
         for name, message in reports().items()
     ]
+    found += [
+        vector(f"surface report of {name}", [REPORTER], REPORTS_DOMAIN, one.types, one.message())
+        for name, one in surfaces().items()
+    ]
     of_safe = [
         safe_vector(f"Safe's consent: {one['name']}", bytes.fromhex(one["digest"][2:]))
         for one in found
-        if not one["name"].startswith("premium")
+        if not one["name"].startswith(("premium", "surface"))
     ]
     return found + of_safe
 
