@@ -7,6 +7,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IReportOracle, PremiumReport, SurfaceReport, SurfaceSlice} from "../interfaces/IReportOracle.sol";
 import {WAD} from "./libraries/Constants.sol";
+import {Instruments} from "./libraries/Instruments.sol";
 import {SurfaceRules} from "./libraries/SurfaceRules.sol";
 
 /// @title Signed premiums of perpetuals and surfaces of volatility
@@ -129,7 +130,7 @@ contract ReportOracle is IReportOracle, EIP712, AccessManaged {
         (surfaces, observedAt) = _signedSurfaces(underlying, reports, signatures);
         slices = surfaces[(count - 1) / 2];
         for (uint256 i; i < count; ++i) {
-            if (i != (count - 1) / 2) _requireSurfaceAgreed(i, surfaces[i], slices);
+            if (i != (count - 1) / 2) _requireSurfaceAgreed(i, surfaces[i], slices, observedAt);
         }
         SurfaceRules.requireNoArbitrage(slices, observedAt);
     }
@@ -182,11 +183,15 @@ contract ReportOracle is IReportOracle, EIP712, AccessManaged {
     }
 
     /// @dev That a surface has the expiries of the accepted one, and is near it.
-    function _requireSurfaceAgreed(uint256 place, SurfaceSlice[] memory slices, SurfaceSlice[] memory accepted)
-        private
-        view
-    {
-        if (slices.length != accepted.length) revert ExpiriesDiffer(place, slices.length, accepted.length);
+    function _requireSurfaceAgreed(
+        uint256 place,
+        SurfaceSlice[] memory slices,
+        SurfaceSlice[] memory accepted,
+        uint256 observedAt
+    ) private view {
+        if (slices.length != accepted.length) {
+            revert ExpiriesDiffer(place, slices.length, accepted.length);
+        }
         for (uint256 i; i < slices.length; ++i) {
             (SurfaceSlice memory slice, SurfaceSlice memory wanted) = (slices[i], accepted[i]);
             if (slice.expiryDay != wanted.expiryDay) revert ExpiriesDiffer(place, slice.expiryDay, wanted.expiryDay);
@@ -195,7 +200,8 @@ contract ReportOracle is IReportOracle, EIP712, AccessManaged {
             if ((a > b ? a - b : b - a) * NANO_WAD > AGREEMENT) {
                 revert ForwardsDisagree(place, slice.expiryDay, a, b);
             }
-            SurfaceRules.requireAgreement(slice, wanted, place, SURFACE_AGREEMENT);
+            uint256 time = Instruments.expiryOf(slice.expiryDay) - observedAt;
+            SurfaceRules.requireAgreement(slice, wanted, place, SURFACE_AGREEMENT, time);
         }
     }
 

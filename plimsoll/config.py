@@ -57,6 +57,7 @@ HourlyDollars = Annotated[
 ]
 PriceWad = Annotated[int, BeforeValidator(q.read_price), PlainSerializer(q.write_price)]
 RateWad = Annotated[int, BeforeValidator(q.read_rate), PlainSerializer(q.write_rate)]
+Days = Annotated[int, BeforeValidator(q.read_days), PlainSerializer(q.write_days)]
 HourlyMillionths = Annotated[
     int, BeforeValidator(q.read_hourly_millionths), PlainSerializer(q.write_hourly_millionths)
 ]
@@ -233,6 +234,19 @@ class Perpetual(_Strict):
     closed: bool = False
 
 
+class Options(_Strict):
+    """The OPTIONS word: what options and futures of an underlying are margined by, and which may
+    be opened. docs/options.md sections 1, 4 and 6."""
+
+    vol_shift: Bps = Field(ge=100, le=8_000)
+    term_forward: Bps = Field(ge=0, lt=1 << 12)
+    term_vol: Bps = Field(ge=0, le=10_000)
+    option_closing: Bps = Field(ge=0, lt=1 << 10)
+    digits: int = Field(ge=1, le=6)
+    horizon: Days = Field(ge=1, le=1_095)
+    dailies: Days = Field(ge=0, lt=1 << 5)
+
+
 class _CanBeDisabled(_Strict):
     disabled: str | None = Field(None, min_length=10, description="why; nothing is deployed for it")
 
@@ -252,6 +266,7 @@ class Underlying(_CanBeDisabled):
         None, ge=1, lt=1 << 16, description="of an hour's return, where the gauge is 1"
     )
     perpetual: Perpetual | None = None
+    options: Options | None = None
     symbol: str | None = Field(None, min_length=1, max_length=31, pattern=r"^[ -~]+$")
     local_price: PriceWad | None = Field(None, description="first price of a deployed feed")
 
@@ -264,6 +279,8 @@ class Underlying(_CanBeDisabled):
             raise ValueError("a deployed feed needs a local_price")
         if self.enabled and self.volatility and not self._has_rounds():
             raise ValueError("volatility is measured on the rounds of a chainlink source: name one")
+        if self.enabled and self.options and not self._has_rounds():
+            raise ValueError("expiries are fixed on the rounds of a chainlink source: name one")
         return self
 
     def _has_rounds(self) -> bool:

@@ -21,6 +21,7 @@ _DOLLARS = re.compile(r"(-?)\$" + _NUMBER)
 _HOURLY_DOLLARS = re.compile(r"(-?)\$" + _NUMBER + r" per hour")
 _HOURLY_TOKENS = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+) tokens an hour")
 _DURATION = re.compile(r"(\d+) (s|min|h|days?)")
+_DAYS = re.compile(r"(\d+) days?")
 _STATES = re.compile(_NUMBER + r" states")
 _RATE = re.compile(_NUMBER + r" per token")
 _CONCENTRATION = re.compile(_NUMBER + r" % per \$" + _NUMBER)
@@ -144,6 +145,16 @@ def write_duration(seconds: int) -> str:
             count = seconds // size
             return f"{count} {'day' if unit == 'days' and count == 1 else unit}"
     return f"{seconds} s"
+
+
+def read_days(text: object) -> int:
+    """ "400 days" in days."""
+    (count,) = _match(_DAYS, text, '"400 days"').groups()
+    return int(count)
+
+
+def write_days(days: int) -> str:
+    return f"{days} {'day' if days == 1 else 'days'}"
 
 
 def read_states(text: object) -> int:

@@ -13,7 +13,7 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 
 from plimsoll.errors import PlimsollError
-from plimsoll.risk.surface import NEAR, Slice, variance, volatility
+from plimsoll.risk.surface import Slice, disagreement, variance
 from plimsoll.units import to_wad_exact
 
 FRESH = 600
@@ -142,13 +142,11 @@ def surfaces_agree(
     volatilities and forwards within what is given, 18 decimals."""
     if one.days != other.days:
         return False
+    observed_at = min(one.observed_at, other.observed_at)
     pairs = list(zip(one.slices, other.slices, strict=True))
     return all(
         abs(mine.forward - theirs.forward) * 10**9 <= forward_apart
-        and all(
-            abs(volatility(mine, kappa) - volatility(theirs, kappa)) <= volatility_apart
-            for kappa in NEAR
-        )
+        and disagreement(mine, theirs, volatility_apart, mine.expiry - observed_at) is None
         for mine, theirs in pairs
     )
 

@@ -77,18 +77,26 @@ library SurfaceRules {
         }
     }
 
-    /// @notice Reverts unless the volatilities of a slice near the money differ by at most `bound` from those of the
-    /// accepted one; both within their bounds.
-    function requireAgreement(SurfaceSlice memory slice, SurfaceSlice memory accepted, uint256 place, uint256 bound)
-        internal
-        pure
-    {
+    /// @notice Reverts unless the volatilities of a slice differ from those of the accepted one, both within their
+    /// bounds, by at most `bound` near the money, and by twice that in the wings. There those count alike at which an
+    /// option is four deviations away: worth nothing to speak of.
+    /// @param time Seconds to expiry: not zero.
+    function requireAgreement(
+        SurfaceSlice memory slice,
+        SurfaceSlice memory accepted,
+        uint256 place,
+        uint256 bound,
+        uint256 time
+    ) internal pure {
         for (int256 node = -NEAR; node <= NEAR; ++node) {
-            uint256 found = volatility(slice, node * STEP);
-            uint256 wanted = volatility(accepted, node * STEP);
-            if ((found > wanted ? found - wanted : wanted - found) > bound) {
-                revert IReportOracle.VolatilitiesDisagree(place, slice.expiryDay, node * STEP, found, wanted);
-            }
+            _requireAgreementAt(slice, accepted, place, node * STEP, bound, 0);
+        }
+        // Seconds have 29 bits: a root above zero, below 2^63.
+        uint256 deviations = 4 * FixedPointMathLib.sqrt(time * WAD / YEAR * WAD);
+        for (int256 node = -MIDDLE; node <= MIDDLE; node += NEAR) {
+            if (node >= -NEAR && node <= NEAR) continue;
+            uint256 least = PriceMath.abs(node * STEP) * WAD / deviations;
+            _requireAgreementAt(slice, accepted, place, node * STEP, 2 * bound, least);
         }
     }
 
@@ -103,6 +111,22 @@ library SurfaceRules {
         int256 v = variance(slice, kappa);
         // Below 2^78.
         return v <= 0 ? 0 : FixedPointMathLib.sqrt(uint256(v) * WAD);
+    }
+
+    /// @dev Volatilities below `least` count as that.
+    function _requireAgreementAt(
+        SurfaceSlice memory slice,
+        SurfaceSlice memory accepted,
+        uint256 place,
+        int256 kappa,
+        uint256 bound,
+        uint256 least
+    ) private pure {
+        uint256 found = FixedPointMathLib.max(least, volatility(slice, kappa));
+        uint256 wanted = FixedPointMathLib.max(least, volatility(accepted, kappa));
+        if (FixedPointMathLib.dist(found, wanted) > bound) {
+            revert IReportOracle.VolatilitiesDisagree(place, slice.expiryDay, kappa, found, wanted);
+        }
     }
 
     // In all that follows a slice is within its bounds and |kappa| at most 1.5: |z| < 2^63, 10^15 <= root < 2^63,

@@ -16,6 +16,7 @@ from plimsoll.risk.params import (
     Kind,
     LendingParams,
     MarketParams,
+    OptionsParams,
     OutflowParams,
     ParameterError,
     RateKind,
@@ -140,6 +141,17 @@ def _underlying(name: str, underlying: Underlying, where: Where) -> Iterator[Set
     word = UnderlyingParams(r.range, r.window, r.closing, r.concentration, r.band).word
     yield Setting(Kind.UNDERLYING, underlying.id, word, name)
     yield from _perpetual(name, underlying)
+    if options := underlying.options:
+        word = OptionsParams(
+            options.vol_shift,
+            options.term_forward,
+            options.term_vol,
+            options.option_closing,
+            options.digits,
+            options.horizon,
+            options.dailies,
+        ).word
+        yield Setting(Kind.OPTIONS, underlying.id, word, name)
 
 
 def _perpetual(name: str, underlying: Underlying) -> Iterator[Setting]:
@@ -320,7 +332,8 @@ _FORMS: dict[str, Form] = {
     **dict.fromkeys(("floor", "ceiling"), (_read_whole, _power)),
     **dict.fromkeys(("taker_fee", "maker_fee"), (q.read_millionths, q.write_millionths)),
     **dict.fromkeys(("max_age", "grace"), (q.read_duration, q.write_duration)),
-    **dict.fromkeys(("decimals", "asset_decimals", "underlying"), (_read_whole, str)),
+    **dict.fromkeys(("decimals", "asset_decimals", "underlying", "digits"), (_read_whole, str)),
+    **dict.fromkeys(("horizon", "dailies"), (q.read_days, q.write_days)),
     **dict.fromkeys(
         ("winners_cap", "payout_cap", "dust", "tier1", "tier2", "cap", "open_interest_cap"),
         _DOLLARS,
@@ -333,6 +346,10 @@ _FORMS: dict[str, Form] = {
             "peg_bound",
             "range",
             "closing",
+            "vol_shift",
+            "term_forward",
+            "term_vol",
+            "option_closing",
             "band",
             "haircut1",
             "haircut2",

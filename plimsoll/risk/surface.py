@@ -24,6 +24,8 @@ STEP = WAD // 8
 GRID = tuple(j * STEP for j in range(-12, 13))
 NEAR = tuple(j * STEP for j in range(-4, 5))
 """Where volatilities must be sane, and reporters agree on them."""
+FAR = tuple(j * STEP for j in (-12, -8, 8, 12))
+"""Where they agree on what is worth something."""
 LEAST_DENSITY = -(10**12)
 STEEPEST = 2 * 10**15 * YEAR
 
@@ -130,6 +132,25 @@ def volatility(piece: Slice, kappa: int) -> int:
     return isqrt(max(0, variance(piece, kappa)) * WAD)
 
 
+def disagreement(
+    piece: Slice, accepted: Slice, bound: int, seconds: int
+) -> tuple[int, int, int] | None:
+    """The first log-moneyness at which the volatilities of two slices are further apart than the
+    bound (twice that in the wings), with both; `seconds` are those to expiry."""
+    for kappa in NEAR:
+        found, wanted = volatility(piece, kappa), volatility(accepted, kappa)
+        if abs(found - wanted) > bound:
+            return kappa, found, wanted
+    root = isqrt(seconds * WAD // YEAR * WAD)
+    for kappa in FAR:
+        # Four deviations away an option is worth nothing to speak of.
+        least = abs(kappa) * WAD // (4 * root)
+        found, wanted = (max(least, volatility(one, kappa)) for one in (piece, accepted))
+        if abs(found - wanted) > 2 * bound:
+            return kappa, found, wanted
+    return None
+
+
 # What one surface must be
 
 
@@ -231,9 +252,9 @@ def accepted_surface(
             raise RefusedReports("ReportsDisordered", place, found, before)
         before = found
     slices = reports[(len(reports) - 1) // 2].slices
-    for place, report in enumerate(reports):
-        _require_agreement(terms, place, report.slices, slices)
     observed_at = min(report.observed_at for report in reports)
+    for place, report in enumerate(reports):
+        _require_agreement(terms, place, report.slices, slices, observed_at)
     require_no_arbitrage(slices, observed_at)
     return slices, observed_at
 
@@ -252,7 +273,11 @@ def _require_report(
 
 
 def _require_agreement(
-    terms: SurfaceTerms, place: int, slices: Sequence[Slice], accepted: Sequence[Slice]
+    terms: SurfaceTerms,
+    place: int,
+    slices: Sequence[Slice],
+    accepted: Sequence[Slice],
+    observed_at: int,
 ) -> None:
     if len(slices) != len(accepted):
         raise RefusedReports("ExpiriesDiffer", place, len(slices), len(accepted))
@@ -262,7 +287,6 @@ def _require_agreement(
             raise RefusedReports("ExpiriesDiffer", place, piece.expiry_day, day)
         if abs(piece.forward - wanted.forward) * NANO > terms.agreement:
             raise RefusedReports("ForwardsDisagree", place, day, piece.forward, wanted.forward)
-        for kappa in NEAR:
-            found, told = volatility(piece, kappa), volatility(wanted, kappa)
-            if abs(found - told) > terms.surface_agreement:
-                raise RefusedReports("VolatilitiesDisagree", place, day, kappa, found, told)
+        seconds = wanted.expiry - observed_at
+        if apart := disagreement(piece, wanted, terms.surface_agreement, seconds):
+            raise RefusedReports("VolatilitiesDisagree", place, day, *apart)

@@ -181,6 +181,9 @@ def test_words_say_what_the_file_says(name: str) -> None:
             assert word.meaning == raw["lending"]
         if word.kind is Kind.VOLATILITY:
             assert word.meaning == {"reference": raw["underlyings"][word.name]["volatility"]}
+        if word.kind is Kind.OPTIONS:
+            told = raw["underlyings"][word.name]["options"]
+            assert word.meaning == {**told, "digits": str(told["digits"])}
         if word.kind is Kind.FUNDING:
             cap = raw["underlyings"][word.name]["perpetual"]["funding_cap"]
             assert word.meaning == {"hourly_cap": cap}

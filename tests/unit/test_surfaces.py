@@ -259,6 +259,31 @@ def test_volatilities_agree(desk: Desk) -> None:
         desk.verify(desk.batch(middle, middle, apart))
 
 
+def bent(day: int, extra: int) -> Slice:
+    """The wings of a flat slice lifted, its volatility at the money kept."""
+    whole = flat(day)
+    b = whole.b + extra
+    return replace(whole, b=b, a=whole.a + (whole.b - b) * whole.sigma // 10**6)
+
+
+def test_wings_agree_where_options_are_worth_something(desk: Desk) -> None:
+    """Alike near the money, they differ by more than twice as much far away: in a year that is
+    money, in a few days options there are four deviations from any."""
+    day = first_day(desk.now)
+    for far, apart in ((day + 364, True), (day, False)):
+        wanted, other = flat(far), bent(far, 10**8)
+        near = [abs(twin.volatility(other, k) - twin.volatility(wanted, k)) for k in twin.NEAR]
+        assert max(near) <= SURFACE_AGREEMENT
+        kappa = twin.FAR[0]
+        told = [twin.volatility(one, kappa) for one in (other, wanted)]
+        assert told[0] - told[1] > 2 * SURFACE_AGREEMENT
+        if apart:
+            with desk.evm.reverts("VolatilitiesDisagree", 1, far, kappa, *told):
+                desk.verify(desk.batch([wanted], [other]))
+        else:
+            desk.verify(desk.batch([wanted], [other]))
+
+
 @pytest.mark.parametrize("offset", [AGREEMENT // NANO, -(AGREEMENT // NANO)])
 def test_forwards_agree(desk: Desk, offset: int) -> None:
     day = first_day(desk.now)
