@@ -23,6 +23,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 _IMPORT = re.compile(r"""^\s*import\s+(?:[^"';]*?\sfrom\s+)?["']([^"']+)["']""", re.MULTILINE)
+_HEX = re.compile(r'hex"([0-9a-f]*)"')
 _OUTPUTS = [
     "abi",
     "metadata",
@@ -39,6 +40,9 @@ SOURCES = {
     "FaucetStakedEther": "contracts/faucets/FaucetStakedEther.sol",
 }
 """Where a contract is, unless it is `contracts/<name>.sol`."""
+TABLES = ("NormalTable",)
+"""Whose constructor returns no code that the compiler knows of, but a stop and the bytes that its
+source spells out."""
 
 
 class CompilationError(Exception):
@@ -112,7 +116,9 @@ class Artifact:
             source=source,
             abi=contract["abi"],
             creation_code=bytes.fromhex(evm["bytecode"]["object"]),
-            runtime_code=bytes.fromhex(evm["deployedBytecode"]["object"]),
+            runtime_code=_table(standard_json["sources"][source]["content"])
+            if name in TABLES
+            else bytes.fromhex(evm["deployedBytecode"]["object"]),
             immutables=tuple(
                 (r["start"], r["length"]) for refs in references.values() for r in refs
             ),
@@ -304,6 +310,10 @@ def compile_standard_json(standard_json: Mapping[str, Any], version: str) -> dic
     if errors:
         raise CompilationError("\n".join(errors))
     return {"contracts": output["contracts"]}
+
+
+def _table(content: str) -> bytes:
+    return b"\0" + bytes.fromhex("".join(_HEX.findall(content)))
 
 
 def code_hash(code: bytes) -> str:

@@ -71,7 +71,15 @@ def test_a_word_that_nobody_configured(rehearsal: Rehearsal) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["MarginEngine", "ParameterModule", "CollateralVault", "token:WBTC"]
+    "name",
+    [
+        "MarginEngine",
+        "ParameterModule",
+        "ReportModule",
+        "NormalTable",
+        "CollateralVault",
+        "token:WBTC",
+    ],
 )
 def test_other_code_at_an_address(name: str, rehearsal: Rehearsal) -> None:
     address = rehearsal.house.book.where[name]

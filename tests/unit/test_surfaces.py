@@ -284,6 +284,20 @@ def test_wings_agree_where_options_are_worth_something(desk: Desk) -> None:
             desk.verify(desk.batch([wanted], [other]))
 
 
+def test_a_surface_that_only_looks_alike_near_the_money(desk: Desk) -> None:
+    """Without arbitrage on the grid, within three points of a common smile near the money, and at
+    a log-moneyness of 1.5 worth four hundred times as much."""
+    day = first_day(desk.now) + 178
+    common = Slice(day, NANO, 331_200_000, 72_000_000, -200_000, 0, 400_000)
+    bent_up = Slice(day, NANO, 211_402_508, 2_045_867_902, 982_121, 1_234_313, 356_880)
+    assert verdict((bent_up,), desk.now, desk.now) is None
+    apart = [abs(twin.volatility(bent_up, k) - twin.volatility(common, k)) for k in twin.NEAR]
+    assert max(apart) <= SURFACE_AGREEMENT
+    low, high = sorted(([common], [bent_up]), key=lambda one: twin.variance(one[0], 0))
+    with desk.evm.reverts("VolatilitiesDisagree", place=1, expiryDay=day):
+        desk.verify(desk.batch(low, high))
+
+
 @pytest.mark.parametrize("offset", [AGREEMENT // NANO, -(AGREEMENT // NANO)])
 def test_forwards_agree(desk: Desk, offset: int) -> None:
     day = first_day(desk.now)
