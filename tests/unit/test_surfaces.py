@@ -4,10 +4,11 @@ stores."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -449,6 +450,40 @@ def test_without_reports_there_are_no_surfaces(desk: Desk) -> None:
     desk.engine.setUp(Kind.REPORTS, 0, 0)
     with desk.evm.reverts("ReportOracleMissing"):
         desk.report(surface(desk.now))
+
+
+def answering(desk: Desk, answer: bytes) -> Contract:
+    """A contract that answers the same to whatever it is asked."""
+    size = len(answer).to_bytes(2, "big")
+    runtime = b"\x61" + size + b"\x60\x0d\x5f\x39\x61" + size + b"\x5f\xf3" + bytes(1) + answer
+    creation = b"\x61" + len(runtime).to_bytes(2, "big") + b"\x80\x60\x0a\x5f\x39\x5f\xf3" + runtime
+    return desk.evm.deploy({"name": "Answering", "abi": [], "bytecode": creation})
+
+
+@pytest.mark.parametrize(
+    ("moved", "error"),
+    [
+        ({}, None),
+        ({"sigma": 2**24}, "SliceOutOfBounds"),
+        ({"b": 2**45}, "SliceOutOfBounds"),
+        ({"forward": 2**32}, "ForwardOutOfBounds"),
+        ({"expiry_day": 4_096}, "ExpiryOutOfBounds"),
+    ],
+)
+def test_what_is_stored_fits_whatever_a_report_oracle_answers(
+    desk: Desk, moved: dict[str, int], error: str | None
+) -> None:
+    piece = replace(flat(first_day(desk.now)), **moved)
+    kinds = "(uint16,uint256,int256,uint256,int256,int256,uint256)[]"
+    answer = encode([kinds, "uint256"], [[astuple(piece)], desk.now])
+    other = answering(desk, answer)
+    desk.engine.setUp(Kind.REPORTS, 0, int(other.address, 16))
+    if error is None:
+        desk.engine.reportSurface(ETH, [], [])
+        assert desk.stored(piece.expiry_day) == (piece, desk.now)
+    else:
+        with desk.evm.reverts(error):
+            desk.engine.reportSurface(ETH, [], [])
 
 
 def test_a_refused_batch_stores_nothing(desk: Desk) -> None:
