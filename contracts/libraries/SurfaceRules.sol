@@ -64,15 +64,16 @@ library SurfaceRules {
             SurfaceSlice memory slice = slices[i];
             uint256 time = Instruments.expiryOf(slice.expiryDay) - observedAt;
             _requireGentleWings(slice, time);
-            for (uint256 j; j < NODES; ++j) {
-                // Below 25.
-                int256 node = int256(j) - MIDDLE;
-                // A variance of at least 10^14, below 2^78; seconds below 2^29.
-                uint256 total = uint256(_requireNode(slice, node, time)) * time;
-                if (total < totals[j]) {
-                    revert IReportOracle.CalendarArbitrage(slice.expiryDay, node * STEP, total, totals[j]);
+            // Nodes below 25; a variance of at least 10^14, below 2^79, and seconds below 2^29.
+            unchecked {
+                for (uint256 j; j < NODES; ++j) {
+                    int256 node = int256(j) - MIDDLE;
+                    uint256 total = uint256(_requireNode(slice, node, time)) * time;
+                    if (total < totals[j]) {
+                        revert IReportOracle.CalendarArbitrage(slice.expiryDay, node * STEP, total, totals[j]);
+                    }
+                    totals[j] = total;
                 }
-                totals[j] = total;
             }
         }
     }
@@ -88,15 +89,17 @@ library SurfaceRules {
         uint256 bound,
         uint256 time
     ) internal pure {
-        for (int256 node = -NEAR; node <= NEAR; ++node) {
-            _requireAgreementAt(slice, accepted, place, node * STEP, bound, 0);
-        }
-        // Seconds have 29 bits: a root above zero, below 2^63.
-        uint256 deviations = 4 * FixedPointMathLib.sqrt(time * WAD / YEAR * WAD);
-        for (int256 node = -MIDDLE; node <= MIDDLE; node += NEAR) {
-            if (node >= -NEAR && node <= NEAR) continue;
-            uint256 least = PriceMath.abs(node * STEP) * WAD / deviations;
-            _requireAgreementAt(slice, accepted, place, node * STEP, 2 * bound, least);
+        // Nodes are at most 12, bounds at most 10^18. Seconds have 29 bits: a root above zero, below 2^63.
+        unchecked {
+            for (int256 node = -NEAR; node <= NEAR; ++node) {
+                _requireAgreementAt(slice, accepted, place, node * STEP, bound, 0);
+            }
+            uint256 deviations = 4 * FixedPointMathLib.sqrt(time * WAD / YEAR * WAD);
+            for (int256 node = -MIDDLE; node <= MIDDLE; node += NEAR) {
+                if (node >= -NEAR && node <= NEAR) continue;
+                uint256 least = PriceMath.abs(node * STEP) * WAD / deviations;
+                _requireAgreementAt(slice, accepted, place, node * STEP, 2 * bound, least);
+            }
         }
     }
 
@@ -109,8 +112,10 @@ library SurfaceRules {
     /// @notice Its root; nothing where it is below zero.
     function volatility(SurfaceSlice memory slice, int256 kappa) internal pure returns (uint256) {
         int256 v = variance(slice, kappa);
-        // Below 2^78.
-        return v <= 0 ? 0 : FixedPointMathLib.sqrt(uint256(v) * WAD);
+        // Below 2^79.
+        unchecked {
+            return v <= 0 ? 0 : FixedPointMathLib.sqrt(uint256(v) * WAD);
+        }
     }
 
     /// @dev Volatilities below `least` count as that.
