@@ -13,19 +13,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-WAD = 10**18
-BPS = 10**4
+from plimsoll.risk import options
+from plimsoll.risk.grid import BPS as BPS
+from plimsoll.risk.grid import EDGE as EDGE
+from plimsoll.risk.grid import SHOCK_THIRDS as SHOCK_THIRDS
+from plimsoll.risk.grid import STATES as STATES
+from plimsoll.risk.grid import WAD as WAD
+from plimsoll.risk.grid import WEIGHTS as WEIGHTS
+from plimsoll.risk.grid import WHOLE, trunc_div
+from plimsoll.risk.grid import ceil_div as ceil_div
+from plimsoll.risk.grid import window_loss as window_loss
+from plimsoll.risk.instruments import Instrument, InstrumentError, Kind
+from plimsoll.risk.instruments import perpetual as perpetual
+from plimsoll.risk.instruments import underlying_of as underlying_of
+from plimsoll.risk.options import ExpiryState, Greeks, OptionTerms
+
 MILLION = 10**6
 
 MAX_PRICE = 2**94 - 1
 MAX_SIZE = 2**103 - 1
 MAX_UNITS = 2**104 - 1
 
-# Price states of the grid: shocks in thirds of the scan range, weights of the loss in hundredths.
-EDGE = 5
-SHOCK_THIRDS = (-9, -6, -3, -2, -1, 0, 1, 2, 3, 6, 9)
-WEIGHTS = (32, 48, 100, 100, 100, 100, 100, 100, 100, 48, 32)
-STATES = range(-EDGE, EDGE + 1)
 # One loss of the grid counts dollars / (WAD * BPS * 3 * 100), one of an interpolated window a
 # hundredth of that.
 GRID_SCALE = WAD * BPS * 3 * 100 * 100
@@ -34,16 +42,14 @@ LINEAR_STATES = range(-3, 4)
 CONCENTRATION_SCALE = 10**29
 BAND_HORIZON = 3600
 BAND_MULTIPLE = 3
-
-PERPETUAL = 1
-
-
-def ceil_div(numerator: int, denominator: int) -> int:
-    """Rounds an exact quotient towards plus infinity; `//` rounds towards minus infinity."""
-    return -(-numerator // denominator)
+OPTION_FEE_MULTIPLE = 400
 
 
 # Inputs (section 1)
+
+
+class UnknownInstrumentError(ValueError):
+    """No such instrument, or a dated one that nothing says the price of."""
 
 
 class PriceStatus(IntEnum):
@@ -115,6 +121,7 @@ class UnderlyingState:
     funding_index: int = 0
     initial_gauge: int = BPS
     maintenance_gauge: int = BPS
+    options: OptionTerms | None = None
 
     def terms(self, level: Level) -> UnderlyingTerms:
         return self.initial if level == Level.INITIAL else self.maintenance
@@ -147,6 +154,12 @@ class Inputs:
     assets: Mapping[int, AssetState]
     initial_factor: int = 12_500
     band_ceiling: int = BPS
+    expiries: Mapping[tuple[int, int], ExpiryState] = field(default_factory=dict)
+    """By underlying and expiry day."""
+    now: int = 0
+
+    def expiry(self, underlying: int, day: int) -> ExpiryState:
+        return self.expiries.get((underlying, day), ExpiryState())
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +216,9 @@ class Portfolio:
         return replace(self, positions=(*others, position))
 
 
-def perpetual(underlying: int) -> int:
-    """The instrument id of the perpetual on an underlying."""
-    return (PERPETUAL << 46) | (underlying << 37)
-
-
-def underlying_of(instrument: int) -> int:
-    """The underlying of an instrument id."""
-    return (instrument >> 37) & 0x1FF
+def is_dated(instrument: int) -> bool:
+    """Whether an instrument is a future or an option."""
+    return instrument >> 46 != Kind.PERPETUAL
 
 
 # Results
@@ -244,10 +252,12 @@ class MarginParts:
     collateral_charge: int
     position_charge: int
     band: int
+    term: int = 0
 
     @property
     def total(self) -> int:
-        return self.scan + self.collateral_charge + self.position_charge + self.band
+        charges = self.collateral_charge + self.position_charge
+        return self.scan + charges + self.band + self.term
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +270,9 @@ class UnderlyingRisk:
     value: int
     worst_case: int
     funding_index: int
+    gamma: int = 0
+    vega: int = 0
+    theta: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,11 +309,32 @@ class Fill:
 # Units and equity (section 2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Curved:
+    """The dated positions on one underlying, priced over the grid, and what is lost there with
+    everything else on it."""
+
+    curve: options.Curve
+    positions: tuple[tuple[Position, Instrument], ...]
+    losses: list[tuple[int, ...]]
+
+    @property
+    def worst(self) -> list[int]:
+        return options.worst(self.losses)
+
+    @property
+    def unshifted(self) -> list[int]:
+        return [state[0] for state in self.losses]
+
+
 @dataclass(slots=True)
 class _Net:
     """An account's net book: exact sums, nothing rounded but the units of each holding."""
 
     deltas: dict[int, int] = field(default_factory=dict)
+    """Of collateral and perpetuals."""
+    curves: dict[int, _Curved] = field(default_factory=dict)
+    """Of the underlyings on which an option or a future is held."""
     holdings: list[tuple[AssetState, int, int]] = field(default_factory=list)
     quotes: int = 0
     funding: int = 0
@@ -328,26 +362,75 @@ def _net(portfolio: Portfolio, inputs: Inputs) -> _Net:
         units = units_of(asset, holding.amount)
         net.holdings.append((asset, units, initial_units_of(asset, holding.amount)))
         net.deltas[asset.underlying] = net.deltas.get(asset.underlying, 0) + units
+    dated: dict[int, list[tuple[Position, Instrument]]] = {}
     for position in portfolio.positions:
         u = position.underlying
-        net.deltas[u] = net.deltas.get(u, 0) + position.size
         net.quotes += position.quote
-        net.funding += position.size * inputs.underlyings[u].funding_index
+        net.deltas.setdefault(u, 0)
+        if is_dated(position.instrument):
+            known = dated_instrument(position.instrument, inputs)
+            dated.setdefault(u, []).append((position, known))
+        else:
+            net.deltas[u] += position.size
+            net.funding += position.size * inputs.underlyings[u].funding_index
+    for u, positions in dated.items():
+        net.curves[u] = _curved(positions, u, net.deltas[u], inputs)
     return net
+
+
+def dated_instrument(id_: int, inputs: Inputs) -> Instrument:
+    """A future or an option that can be priced, by its id."""
+    try:
+        instrument = Instrument.decode(id_)
+    except InstrumentError:
+        raise UnknownInstrumentError(id_) from None
+    u = instrument.underlying
+    if u not in inputs.underlyings or not inputs.expiry(u, instrument.day).is_known:
+        raise UnknownInstrumentError(id_)
+    return instrument
+
+
+def _curved(
+    positions: Sequence[tuple[Position, Instrument]], u: int, delta: int, inputs: Inputs
+) -> _Curved:
+    state = inputs.underlyings[u]
+    reach = state.reach(Level.MAINTENANCE)
+    curve = options.appraise(
+        [(instrument, position.size) for position, instrument in positions],
+        state.price.index,
+        state.price.stable,
+        reach,
+        state.options or options.NO_TERMS,
+        {one.day: inputs.expiry(u, one.day) for _, one in positions},
+        inputs.now,
+    )
+    return _Curved(curve, tuple(positions), curve.losses(delta * state.price.index, reach))
 
 
 def _equities(cash: int, net: _Net, inputs: Inputs) -> tuple[int, int, int]:
     value = reserve = favour = 0
     for u, delta in net.deltas.items():
         price = inputs.underlyings[u].price
+        gain = delta * (price.index - price.stable)
         value += delta * price.index
-        reserve += max(0, delta * (price.index - price.stable))
+        curved = net.curves.get(u)
+        if curved is not None:
+            value += curved.curve.value
+            gain += curved.curve.value - curved.curve.stable_value
+        reserve += max(0, gain)
         if not price.ok:
-            favour += abs(delta) * price.index * price.band
+            favour += _favour(delta, curved, inputs.underlyings[u])
     for asset, units, initial_units in net.holdings:
         reserve += (units - initial_units) * inputs.underlyings[asset.underlying].price.index
     equity = cash + net.quotes + (value - net.funding) // WAD
     return equity, equity - ceil_div(reserve, WAD), equity + favour // (WAD * BPS)
+
+
+def _favour(delta: int, curved: _Curved | None, state: UnderlyingState) -> int:
+    """What the better end of the band of a doubtful price gives, dollars times WAD * BPS."""
+    if curved is None:
+        return abs(delta) * state.price.index * state.price.band
+    return options.favour(curved.unshifted, state.price.band, state.reach(Level.MAINTENANCE))
 
 
 # Scan (section 3)
@@ -368,37 +451,25 @@ def grid_losses(exposure: int, range_: int) -> list[int]:
     """Weighted losses in the 11 price states, in dollars times 300 * WAD * BPS; shocks floor at
     -100 %.
     """
-    floor_ = -3 * BPS
     return [
-        -exposure * max(thirds * range_, floor_) * weight
+        -exposure * max(thirds * range_, -WHOLE) * weight
         for thirds, weight in zip(SHOCK_THIRDS, WEIGHTS, strict=True)
     ]
-
-
-def window_loss(losses: Sequence[int], state: int, window: int) -> int:
-    """The largest loss within `window` hundredths of `state`, times 100: a piecewise linear
-    function is largest at a state or at an end of the window.
-    """
-    low = max(100 * state - window, -100 * EDGE)
-    high = min(100 * state + window, 100 * EDGE)
-    worst = 100 * max(losses[ceil_div(low, 100) + EDGE : high // 100 + EDGE + 1])
-    for end in (low, high):
-        below, rest = divmod(end, 100)
-        if rest:
-            at = (100 - rest) * losses[below + EDGE] + rest * losses[below + EDGE + 1]
-            worst = max(worst, at)
-    return worst
 
 
 def scan(rows: Iterable[ScanRow]) -> tuple[int, int]:
     """The scan over the whole grid: the loss in dollars times `GRID_SCALE`, and the lowest state
     that attains it.
     """
+    return worst_state((grid_losses(row.exposure, row.range), row.window) for row in rows)
+
+
+def worst_state(grids: Iterable[tuple[Sequence[int], int]]) -> tuple[int, int]:
+    """The same from weighted losses by state, each with its window."""
     totals = [0] * len(STATES)
-    for row in rows:
-        losses = grid_losses(row.exposure, row.range)
+    for losses, window in grids:
         for position, state in enumerate(STATES):
-            totals[position] += window_loss(losses, state, row.window)
+            totals[position] += window_loss(losses, state, window)
     worst = max(totals)
     return worst, totals.index(worst) - EDGE
 
@@ -427,6 +498,50 @@ def _rows(net: _Net, inputs: Inputs, level: Level) -> list[ScanRow]:
         ScanRow(delta * state.price.index, state.reach(level), state.terms(level).window)
         for state, delta in states
     ]
+
+
+Grids = list[tuple[list[int], int]]
+"""Weighted losses by state, and the window, of each underlying."""
+
+
+def _maintenance_grids(net: _Net, inputs: Inputs) -> Grids:
+    """What each underlying of a book loses in each state, weighted."""
+    rows = _rows(net, inputs, Level.MAINTENANCE)
+    curves = [net.curves.get(u) for u in net.deltas]
+    return [
+        (
+            options.weighted(curved.worst) if curved else grid_losses(row.exposure, row.range),
+            row.window,
+        )
+        for row, curved in zip(rows, curves, strict=True)
+    ]
+
+
+def _initial_grids(net: _Net, inputs: Inputs) -> Grids:
+    """The same at the moves of initial margin, the factor within (docs/options.md section 5)."""
+    grids, k = [], inputs.initial_factor
+    for (u, delta), row in zip(net.deltas.items(), _rows(net, inputs, Level.INITIAL), strict=True):
+        state, curved = inputs.underlyings[u], net.curves.get(u)
+        if curved is None:
+            losses = options.initial_linear(delta * state.price.index, k, row.range)
+        else:
+            reach = state.reach(Level.MAINTENANCE)
+            losses = options.initial_losses(curved.worst, k, row.range, reach)
+        grids.append((options.weighted(losses), row.window))
+    return grids
+
+
+def _scans(net: _Net, inputs: Inputs) -> tuple[int, int, int]:
+    """Scan of initial and of maintenance margin, and the lowest of the worst states of the
+    latter."""
+    maintenance, state = worst_state(_maintenance_grids(net, inputs))
+    if net.curves:
+        initial, _ = worst_state(_initial_grids(net, inputs))
+        needed = ceil_div(initial, GRID_SCALE)
+    else:
+        initial, _ = scan(_rows(net, inputs, Level.INITIAL))
+        needed = ceil_div(inputs.initial_factor * initial, GRID_SCALE * BPS)
+    return needed, ceil_div(maintenance, GRID_SCALE), state
 
 
 # Liquidity (section 4)
@@ -459,15 +574,39 @@ def _collateral_charges(net: _Net, inputs: Inputs) -> tuple[int, int]:
     return ceil_div(initial, BPS), ceil_div(maintenance, BPS)
 
 
-def _position_charge(portfolio: Portfolio, inputs: Inputs, level: Level) -> int:
+def _position_charge(portfolio: Portfolio, net: _Net, inputs: Inputs, level: Level) -> int:
     closing = concentration = 0
     for position in portfolio.positions:
+        if is_dated(position.instrument):
+            continue
         state = inputs.underlyings[position.underlying]
         terms = state.terms(level)
         value = ceil_div(abs(position.size) * state.price.index, WAD)
         closing += value * terms.closing
         concentration += ceil_div(value * value * terms.concentration, CONCENTRATION_SCALE)
-    return ceil_div(closing, BPS) + concentration
+    charges = 0
+    for u, curved in net.curves.items():
+        state = inputs.underlyings[u]
+        charges += curved.curve.kink
+        for (position, instrument), quote in zip(
+            curved.positions, curved.curve.quotes, strict=True
+        ):
+            if quote.is_final:
+                continue
+            terms = state.terms(level)
+            if instrument.kind == Kind.FUTURE:
+                value = ceil_div(abs(position.size) * quote.forward, WAD)
+                closing += value * terms.closing
+                concentration += ceil_div(value * value * terms.concentration, CONCENTRATION_SCALE)
+            else:
+                charges += options.option_charge(
+                    position.size,
+                    quote.mark,
+                    state.price.index,
+                    (state.options or options.NO_TERMS).closing,
+                    terms.concentration,
+                )
+    return ceil_div(closing, BPS) + concentration + charges
 
 
 # Bands (section 5)
@@ -485,11 +624,18 @@ def _bands(net: _Net, inputs: Inputs) -> tuple[int, int]:
     initial = maintenance = 0
     for u, delta in net.deltas.items():
         state = inputs.underlyings[u]
-        exposure = abs(delta) * state.price.index
-        initial += exposure * state.price.band
+        initial += _band(delta, net.curves.get(u), state, state.price.band)
         if state.price.ok:
-            maintenance += exposure * min(state.maintenance.band, inputs.band_ceiling)
+            width = min(state.maintenance.band, inputs.band_ceiling)
+            maintenance += _band(delta, net.curves.get(u), state, width)
     return ceil_div(initial, WAD * BPS), ceil_div(maintenance, WAD * BPS)
+
+
+def _band(delta: int, curved: _Curved | None, state: UnderlyingState, width: int) -> int:
+    """What the worse end of a band costs, dollars times WAD * BPS."""
+    if curved is None:
+        return abs(delta) * state.price.index * width
+    return options.at_band(curved.unshifted, width, state.reach(Level.MAINTENANCE))
 
 
 # Margins (section 6)
@@ -498,7 +644,14 @@ def _bands(net: _Net, inputs: Inputs) -> tuple[int, int]:
 def _doubted(net: _Net, inputs: Inputs) -> int:
     """Net value at prices and rates beyond trust, dollars rounded up."""
     prices = {u: inputs.underlyings[u].price for u in net.deltas}
-    exposure = sum(abs(d) * prices[u].index for u, d in net.deltas.items() if not prices[u].ok)
+    exposure = 0
+    for u, delta in net.deltas.items():
+        curved = net.curves.get(u)
+        if not prices[u].ok or (curved is not None and curved.curve.is_late):
+            exposure += abs(delta) * prices[u].index
+            exposure += options.at_stake(curved.worst) if curved else 0
+        elif curved is not None and curved.curve.is_doubted:
+            exposure += options.at_stake_of_volatility(curved.losses)
     stopped = sum(
         units * prices[asset.underlying].index for asset, units, _ in net.holdings if asset.doubtful
     )
@@ -508,20 +661,39 @@ def _doubted(net: _Net, inputs: Inputs) -> int:
 def breakdown(portfolio: Portfolio, inputs: Inputs) -> Breakdown:
     """Equity, both margins, their parts, and the risk of each underlying."""
     net = _net(portfolio, inputs)
-    initial, maintenance, worst_state = _parts(portfolio, net, inputs)
+    initial, maintenance, worst = _parts(portfolio, net, inputs)
     equity, initial_equity, maintenance_equity = _equities(portfolio.cash, net, inputs)
     maintenance_margin = maintenance.total
+    initial_margin = max(initial.total, ceil_div(inputs.initial_factor * maintenance_margin, BPS))
+    caps = _fully_paid_caps(portfolio, net, inputs)
+    if caps is not None:
+        initial_margin = min(initial_margin, caps[0])
+        maintenance_margin = min(maintenance_margin, caps[1])
     result = Margin(
         equity=equity,
         initial_equity=initial_equity,
         maintenance_equity=maintenance_equity,
-        initial_margin=max(
-            initial.total, ceil_div(inputs.initial_factor * maintenance_margin, BPS)
-        ),
+        initial_margin=initial_margin,
         maintenance_margin=maintenance_margin,
         doubtful=100 * _doubted(net, inputs) > maintenance_margin,
     )
-    return Breakdown(result, initial, maintenance, _risks(net, inputs, worst_state))
+    return Breakdown(result, initial, maintenance, _risks(net, inputs, worst))
+
+
+def _fully_paid_caps(portfolio: Portfolio, net: _Net, inputs: Inputs) -> tuple[int, int] | None:
+    """What long options can cost at most, initial and maintenance: the margins without them and
+    what they are worth. `None` for a book with a short option, a future or no option at all."""
+    dated = [
+        (position, instrument, quote)
+        for curved in net.curves.values()
+        for (position, instrument), quote in zip(curved.positions, curved.curve.quotes, strict=True)
+    ]
+    if not dated or any(i.kind == Kind.FUTURE or p.size < 0 for p, i, _ in dated):
+        return None
+    linear = tuple(p for p in portfolio.positions if not is_dated(p.instrument))
+    without = margin(replace(portfolio, positions=linear), inputs)
+    worth = sum(position.size * quote.mark for position, _, quote in dated) // WAD
+    return without.initial_margin + worth, without.maintenance_margin + worth
 
 
 def margin(portfolio: Portfolio, inputs: Inputs) -> Margin:
@@ -530,42 +702,61 @@ def margin(portfolio: Portfolio, inputs: Inputs) -> Margin:
 
 
 def _parts(portfolio: Portfolio, net: _Net, inputs: Inputs) -> tuple[MarginParts, MarginParts, int]:
-    initial_scan, _ = scan(_rows(net, inputs, Level.INITIAL))
-    maintenance_scan, worst_state = scan(_rows(net, inputs, Level.MAINTENANCE))
+    initial_scan, maintenance_scan, worst = _scans(net, inputs)
     initial_charge, maintenance_charge = _collateral_charges(net, inputs)
     initial_band, maintenance_band = _bands(net, inputs)
+    term = sum(curved.curve.term for curved in net.curves.values())
     initial = MarginParts(
-        scan=ceil_div(inputs.initial_factor * initial_scan, GRID_SCALE * BPS),
+        scan=initial_scan,
         collateral_charge=initial_charge,
-        position_charge=_position_charge(portfolio, inputs, Level.INITIAL),
+        position_charge=_position_charge(portfolio, net, inputs, Level.INITIAL),
         band=initial_band,
+        term=term,
     )
     maintenance = MarginParts(
-        scan=ceil_div(maintenance_scan, GRID_SCALE),
+        scan=maintenance_scan,
         collateral_charge=maintenance_charge,
-        position_charge=_position_charge(portfolio, inputs, Level.MAINTENANCE),
+        position_charge=_position_charge(portfolio, net, inputs, Level.MAINTENANCE),
         band=maintenance_band,
+        term=term,
     )
-    return initial, maintenance, worst_state
+    return initial, maintenance, worst
 
 
-def _risks(net: _Net, inputs: Inputs, worst_state: int) -> tuple[UnderlyingRisk, ...]:
-    rows = _rows(net, inputs, Level.MAINTENANCE)
+def _risks(net: _Net, inputs: Inputs, worst: int) -> tuple[UnderlyingRisk, ...]:
+    grids = _maintenance_grids(net, inputs)
     risks = []
-    for (u, delta), row in zip(net.deltas.items(), rows, strict=True):
-        state = inputs.underlyings[u]
-        loss = window_loss(grid_losses(row.exposure, row.range), worst_state, row.window)
+    for (u, delta), (losses, window) in zip(net.deltas.items(), grids, strict=True):
+        state, curved = inputs.underlyings[u], net.curves.get(u)
+        greeks = curved.curve.greeks if curved else Greeks()
+        value = delta * state.price.index + (curved.curve.value if curved else 0)
         risks.append(
             UnderlyingRisk(
                 underlying=u,
                 price=state.price,
-                delta=delta,
-                value=delta * state.price.index // WAD,
-                worst_case=-loss // GRID_SCALE,
+                delta=delta + greeks.delta,
+                value=value // WAD,
+                worst_case=-window_loss(losses, worst, window) // GRID_SCALE,
                 funding_index=state.funding_index,
+                gamma=greeks.gamma,
+                vega=greeks.vega,
+                theta=greeks.theta,
             )
         )
     return tuple(risks)
+
+
+def beta_weighted_delta(portfolio: Portfolio, reference: int, inputs: Inputs) -> int:
+    """An account's delta in units of one underlying, by price and scan range (docs/options.md
+    section 7)."""
+    base = inputs.underlyings[reference]
+    scale = base.price.index * base.reach(Level.MAINTENANCE)
+    total = 0
+    for risk in breakdown(portfolio, inputs).underlyings:
+        state = inputs.underlyings[risk.underlying]
+        weighted = risk.delta * state.price.index * state.reach(Level.MAINTENANCE)
+        total += trunc_div(weighted, scale)
+    return total
 
 
 def explain(asset: AssetState, amount: int, inputs: Inputs) -> CollateralValue:
@@ -614,6 +805,46 @@ def _level_holds(equity: int, required: int, equity_after: int, required_after: 
     return paid_for and equity_after >= 0 and equity_after * required >= equity * required_after
 
 
+# Markets (docs/options.md section 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What an instrument is worth now, and whether it may be opened as far as its terms say; a
+    market that governance closed is not known here."""
+
+    mark: int
+    index: int
+    funding_index: int = 0
+    is_stale: bool = False
+    is_final: bool = False
+    closed: bool = False
+
+
+def market(instrument: int, inputs: Inputs) -> Market:
+    """The market of an instrument; refuses what cannot be priced."""
+    u = underlying_of(instrument)
+    if not is_dated(instrument):
+        if u not in inputs.underlyings or instrument != perpetual(u):
+            raise UnknownInstrumentError(instrument)
+        state = inputs.underlyings[u]
+        return Market(state.price.index, state.price.index, state.funding_index)
+    known = dated_instrument(instrument, inputs)
+    state, expiry = inputs.underlyings[u], inputs.expiry(u, known.day)
+    terms = state.options or options.NO_TERMS
+    quote = options.quote(known, state.price.index, terms, expiry, inputs.now)
+    opens = state.options is not None and options.may_open(
+        known, state.price.index, terms, expiry, quote, inputs.now
+    )
+    return Market(
+        mark=quote.mark,
+        index=state.price.index,
+        is_stale=quote.is_stale,
+        is_final=quote.is_final,
+        closed=not opens,
+    )
+
+
 # What-if
 
 
@@ -634,15 +865,15 @@ def apply_fill(
 
     What the maker books and pays rounds against the maker; the taker's are the exact opposite.
     """
-    state = inputs.underlyings[underlying_of(fill.instrument)]
-    mark = state.price.index
-    basis = fill.size * (mark - state.funding_index)
-    premium = fill.size * (fill.price - mark)
+    terms = market(fill.instrument, inputs)
+    basis = fill.size * (terms.mark - terms.funding_index)
+    premium = fill.size * (fill.price - terms.mark)
     if fill.is_taker:
         quote, paid = basis // WAD, premium // WAD
     else:
         quote, paid = ceil_div(basis, WAD), ceil_div(premium, WAD)
-    fee = trading_fee(fill.size, mark, fees[0 if fill.is_taker else 1])
+    rate = fees[0 if fill.is_taker else 1]
+    fee = trading_fee(fill.size, fee_basis(fill.instrument, terms), rate)
     held = portfolio.position(fill.instrument)
     charged = replace(portfolio, cash=portfolio.cash - paid - fee)
     return charged.with_position(
@@ -650,9 +881,17 @@ def apply_fill(
     )
 
 
-def trading_fee(size: int, mark: int, rate: int) -> int:
-    """The fee of a leg, in millionths of its value at the mark, rounded up."""
-    return ceil_div(abs(size) * mark * rate, WAD * MILLION)
+def fee_basis(instrument: int, terms: Market) -> int:
+    """What a unit's fee is counted on: the mark, of an option the index price or 400 times its
+    mark if that is less."""
+    if instrument >> 46 != Kind.OPTION:
+        return terms.mark
+    return min(terms.index, OPTION_FEE_MULTIPLE * terms.mark)
+
+
+def trading_fee(size: int, basis: int, rate: int) -> int:
+    """The fee of a leg, in millionths of its value at what its fee is counted on, rounded up."""
+    return ceil_div(abs(size) * basis * rate, WAD * MILLION)
 
 
 def largest_passing(limit: int, passes: Callable[[int], bool]) -> int:

@@ -10,14 +10,21 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from math import isqrt
 
-from plimsoll.risk.instruments import expiry_of
 from plimsoll.risk.model import WAD
 from plimsoll.risk.oracle import REPORT_FRESH, YEAR, RefusedReports
+from plimsoll.risk.svi import MICRO
+from plimsoll.risk.svi import NANO as NANO
+from plimsoll.risk.svi import Slice as Slice
+from plimsoll.risk.svi import density as density
+from plimsoll.risk.svi import derivatives as derivatives
+from plimsoll.risk.svi import pack as pack
+from plimsoll.risk.svi import unpack as unpack
+from plimsoll.risk.svi import variance as variance
+from plimsoll.risk.svi import volatility as volatility
 
 SURFACE_STALE = 7_200
 MOST_SLICES = 16
 LAST_DAY = 4_095
-MICRO, NANO = 10**6, 10**9
 LEAST_VARIANCE = 10**14
 MOST_VARIANCE = 25 * WAD
 STEP = WAD // 8
@@ -30,125 +37,8 @@ LEAST_DENSITY = -(10**12)
 STEEPEST = 2 * 10**15 * YEAR
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The forward of an expiry in parts of the index, and raw SVI of its annual variance."""
-
-    expiry_day: int
-    forward: int
-    a: int
-    b: int
-    rho: int
-    m: int
-    sigma: int
-
-    @property
-    def expiry(self) -> int:
-        """Seconds."""
-        return expiry_of(self.expiry_day)
-
-
 class RefusedSurface(RefusedReports):
     """The error with which the ReportOracle refuses one surface."""
-
-
-def pack(piece: Slice, observed_at: int) -> int:
-    """A slice as the engine stores it, without its expiry."""
-    word = shift = 0
-    fields = (
-        (piece.a, 40),
-        (piece.b, 45),
-        (piece.rho, 21),
-        (piece.m, 25),
-        (piece.sigma, 24),
-        (piece.forward, 32),
-        (observed_at, 32),
-    )
-    for value, width in fields:
-        word |= value % (1 << width) << shift
-        shift += width
-    return word
-
-
-def unpack(word: int, expiry_day: int) -> tuple[Slice, int]:
-    """A slice as it was stored, and when it was observed."""
-    values = []
-    for width, signed in (
-        (40, True),
-        (45, False),
-        (21, True),
-        (25, True),
-        (24, False),
-        (32, False),
-        (32, False),
-    ):
-        value = word % (1 << width)
-        values.append(value - (1 << width) if signed and value >> (width - 1) else value)
-        word >>= width
-    a, b, rho, m, sigma, forward, observed_at = values
-    return Slice(expiry_day, forward, a, b, rho, m, sigma), observed_at
-
-
-# The formula
-
-
-def variance(piece: Slice, kappa: int) -> int:
-    """Annual variance at a log-moneyness, 18 decimals, as it is before it is clipped."""
-    shifted, radius = _shape(piece, kappa)
-    return piece.a * NANO + piece.b * (piece.rho * shifted // MICRO + radius) // NANO
-
-
-def _shape(piece: Slice, kappa: int) -> tuple[int, int]:
-    """How far from the lowest point, and the root over it, 18 decimals."""
-    shifted = kappa - piece.m * 10**12
-    return shifted, isqrt(shifted**2 + (piece.sigma * 10**12) ** 2)
-
-
-def derivatives(piece: Slice, kappa: int) -> tuple[int, int]:
-    """First and second derivative of the variance by the log-moneyness, 18 decimals."""
-    shifted, radius = _shape(piece, kappa)
-    slope = piece.b * (piece.rho * 10**12 + shifted * WAD // radius) // NANO
-    share = piece.sigma * 10**12 * WAD // radius
-    return slope, piece.b * (share * share // radius) // NANO
-
-
-def density(piece: Slice, kappa: int, time: int) -> int:
-    """Durrleman's function, `time` seconds (in WAD years) before expiry: negative is a butterfly
-    that pays for nothing."""
-    v = variance(piece, kappa)
-    slope, curve = derivatives(piece, kappa)
-    total_slope = slope * time // WAD
-    h = WAD - kappa * slope // (2 * v)
-    return (
-        h * h // WAD
-        - total_slope * slope // (4 * v)
-        - total_slope * total_slope // (16 * WAD)
-        + time * curve // (2 * WAD)
-    )
-
-
-def volatility(piece: Slice, kappa: int) -> int:
-    """The root of the variance, 18 decimals; nothing where that is below zero."""
-    return isqrt(max(0, variance(piece, kappa)) * WAD)
-
-
-def disagreement(
-    piece: Slice, accepted: Slice, bound: int, seconds: int
-) -> tuple[int, int, int] | None:
-    """The first log-moneyness at which the volatilities of two slices are further apart than the
-    bound (twice that in the wings), with both; `seconds` are those to expiry."""
-    for kappa in NEAR:
-        found, wanted = volatility(piece, kappa), volatility(accepted, kappa)
-        if abs(found - wanted) > bound:
-            return kappa, found, wanted
-    root = isqrt(seconds * WAD // YEAR * WAD)
-    for kappa in FAR:
-        # Four deviations away an option is worth nothing to speak of.
-        least = abs(kappa) * WAD // (4 * root)
-        found, wanted = (max(least, volatility(one, kappa)) for one in (piece, accepted))
-        if abs(found - wanted) > 2 * bound:
-            return kappa, found, wanted
-    return None
 
 
 # What one surface must be
@@ -208,6 +98,25 @@ def require_no_arbitrage(slices: Sequence[Slice], observed_at: int) -> None:
                 )
             totals.append(v * seconds)
         before = totals
+
+
+def disagreement(
+    piece: Slice, accepted: Slice, bound: int, seconds: int
+) -> tuple[int, int, int] | None:
+    """The first log-moneyness at which the volatilities of two slices are further apart than the
+    bound (twice that in the wings), with both; `seconds` are those to expiry."""
+    for kappa in NEAR:
+        found, wanted = volatility(piece, kappa), volatility(accepted, kappa)
+        if abs(found - wanted) > bound:
+            return kappa, found, wanted
+    root = isqrt(seconds * WAD // YEAR * WAD)
+    for kappa in FAR:
+        # Four deviations away an option is worth nothing to speak of.
+        least = abs(kappa) * WAD // (4 * root)
+        found, wanted = (max(least, volatility(one, kappa)) for one in (piece, accepted))
+        if abs(found - wanted) > 2 * bound:
+            return kappa, found, wanted
+    return None
 
 
 # Which of several counts
