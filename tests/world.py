@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from plimsoll.reports import Batch, PremiumReport, report_domain
+from plimsoll.reports import Batch, PremiumReport, SurfaceBatch, SurfaceReport, report_domain
 from plimsoll.risk import model, oracle, params
 from plimsoll.risk.model import WAD, AssetState, Inputs, PriceStatus, UnderlyingState
 from plimsoll.risk.oracle import (
@@ -43,6 +43,7 @@ from plimsoll.risk.params import (
     TokenParams,
     UnderlyingParams,
 )
+from plimsoll.risk.surface import Slice
 from plimsoll.units import from_wad
 from tests.evm import CHAIN_ID, Contract, Evm, Reverted, actor
 
@@ -383,6 +384,13 @@ class Market:
             for name, premium in zip(REPORTERS, premiums, strict=False)
         ]
         return Batch(u, tuple(signed)).arguments()
+
+    def report_surface(self, u: int, slices: Sequence[Slice], *, age: int = 0) -> None:
+        """Has reporters agree on a surface."""
+        domain = report_domain(CHAIN_ID, self.reports.address)
+        report = SurfaceReport(u, self.now - age, tuple(slices))
+        signed = tuple(report.sign(actor(name), domain) for name in REPORTERS[:QUORUM])
+        self.engine.reportSurface(*SurfaceBatch(u, signed).arguments())
 
     def freeze(self, u: int, price: int) -> None:
         """Freezes the price of a feed that has been broken for long; before the seal."""

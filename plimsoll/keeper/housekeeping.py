@@ -15,11 +15,13 @@ from plimsoll.errors import ContractError, TransactionFailedError
 from plimsoll.instruments import CASH
 from plimsoll.keeper.decide import State
 from plimsoll.keeper.discover import Directory
-from plimsoll.keeper.rounds import HOUR, rounds_of
+from plimsoll.keeper.rounds import HOUR, rounds_of, usable_rounds
 from plimsoll.keeper.upkeep import (
     AuctionSeen,
     CloseOut,
     CopySeen,
+    Fix,
+    FixingSeen,
     MarketSeen,
     Note,
     NoteStanding,
@@ -33,6 +35,16 @@ from plimsoll.keeper.upkeep import (
     UpkeepSeen,
     decide_upkeep,
 )
+from plimsoll.risk.instruments import expiry_of
+from plimsoll.risk.model import PriceStatus
+from plimsoll.risk.oracle import (
+    FIXING_INTERVAL,
+    FIXING_SAMPLES,
+    Round,
+    Source,
+    fixing_instant,
+    is_inside,
+)
 from plimsoll.risk.params import (
     NO_LIMIT,
     Kind,
@@ -44,6 +56,9 @@ from plimsoll.risk.params import (
 
 _LIQUIDATION_PAUSED = 1 << 3
 _ROUNDS_AT_ONCE = 24
+_DAY = 24 * HOUR
+_FIXED_WITHIN, _FROZEN_WITHIN = 7, 30
+"""Days for which an expiry is looked after; a broken feed is frozen after nine at the earliest."""
 _CONTROL_SLOT, _LENDING_BIT = 10, 216
 _CASH_DECIMALS = 6
 _UNLIMITED = 2**256 - 1
@@ -146,20 +161,72 @@ class Housekeeper:
 
     def _market(self, underlying: int, now: int, block: int) -> MarketSeen:
         observed_at = self._ask(self._engine.functions.observedAt(underlying), block)
-        return MarketSeen(underlying, observed_at, self._rounds(underlying, now, block))
+        rounds = self._rounds(underlying, now, block)
+        fixings = tuple(self._fixings(underlying, now, block))
+        return MarketSeen(underlying, observed_at, rounds, fixings)
+
+    def _fixings(self, underlying: int, now: int, block: int) -> Iterator[FixingSeen]:
+        """Expiries of which a sample is missing that can be had now."""
+        found = self._source(underlying, block)
+        if found is None or not self._word(Kind.OPTIONS, underlying, block):
+            return
+        feed, source = found
+        functions = self._engine.functions
+        frozen = self._ask(functions.price(underlying), block)[3] == PriceStatus.FROZEN
+        ahead = FIXING_SAMPLES * FIXING_INTERVAL
+        last = (now + ahead - expiry_of(0)) // _DAY
+        first = max(0, last - (_FROZEN_WITHIN if frozen else _FIXED_WITHIN))
+        for day in range(first, last + 1):
+            samples, _ = self._ask(functions.fixing(underlying, day), block)
+            reported = self._ask(functions.surface(underlying, day), block)[1]
+            if samples == FIXING_SAMPLES or not reported:
+                continue
+            if frozen:
+                if now >= expiry_of(day):
+                    yield FixingSeen(day)
+            elif rounds := self._samples(feed, source, day, samples, now, block):
+                yield FixingSeen(day, rounds)
+
+    def _samples(
+        self, feed: Contract, source: Source, day: int, taken: int, now: int, block: int
+    ) -> tuple[int, ...]:
+        known: dict[int, Round | None] = {}
+
+        def read(number: int) -> Round | None:
+            if number not in known:
+                known[number] = self._round(feed, number, block)
+            return known[number]
+
+        def updated_at(number: int) -> int | None:
+            found = read(number)
+            return None if found is None else found.updated_at
+
+        def is_usable(number: int) -> bool:
+            found = read(number)
+            return found is not None and is_inside(found, source)
+
+        instants = (fixing_instant(expiry_of(day), n) for n in range(taken, FIXING_SAMPLES))
+        starts = [start for start in instants if start <= now]
+        try:
+            latest, *_ = feed.functions.latestRoundData().call(block_identifier=block)
+        except (Web3Exception, ValueError):
+            return ()
+        return usable_rounds(starts, latest, updated_at, is_usable)
 
     def _rounds(self, underlying: int, now: int, block: int) -> tuple[int, ...]:
         """Those that the gauge waits for; none where nothing measures volatility."""
-        feed = self._feed(underlying, block)
-        if feed is None or not self._word(Kind.VOLATILITY, underlying, block):
+        found = self._source(underlying, block)
+        if found is None or not self._word(Kind.VOLATILITY, underlying, block):
             return ()
+        feed, _ = found
         price, hour, *_ = self._ask(self._engine.functions.volatility(underlying), block)
         next_hour = hour + 1 if price else now // HOUR
         known: dict[int, int | None] = {}
 
         def updated_at(number: int) -> int | None:
             if number not in known:
-                known[number] = self._updated_at(feed, number, block)
+                told = self._round(feed, number, block)
+                known[number] = None if told is None else told.updated_at
             return known[number]
 
         try:
@@ -169,14 +236,15 @@ class Housekeeper:
         return rounds_of(next_hour, now, _ROUNDS_AT_ONCE, latest, updated_at)
 
     @staticmethod
-    def _updated_at(feed: Contract, number: int, block: int) -> int | None:
+    def _round(feed: Contract, number: int, block: int) -> Round | None:
         try:
-            _, _, _, moment, _ = feed.functions.getRoundData(number).call(block_identifier=block)
+            told = feed.functions.getRoundData(number).call(block_identifier=block)
         except (Web3Exception, ValueError):
             return None
-        return moment or None
+        _, answer, _, moment, _ = told
+        return Round(answer, moment) if moment else None
 
-    def _feed(self, underlying: int, block: int) -> Contract | None:
+    def _source(self, underlying: int, block: int) -> tuple[Contract, Source] | None:
         """The primary source, or the second where only that is Chainlink's."""
         for kind, layout in (
             (Kind.SOURCE, SourceParams),
@@ -186,7 +254,9 @@ class Housekeeper:
             source = layout.from_word(word)
             if word and source.source == SourceKind.CHAINLINK:
                 address = self.chain.w3.to_checksum_address(f"0x{source.address:040x}")
-                return self.chain.w3.eth.contract(address=address, abi=_FEED_VIEWS)
+                feed = self.chain.w3.eth.contract(address=address, abi=_FEED_VIEWS)
+                bounds = (source.max_age, source.floor, source.ceiling)
+                return feed, Source(source.decimals, *bounds)
         return None
 
     def _copies(self, block: int) -> Iterator[CopySeen]:
@@ -266,6 +336,8 @@ class Housekeeper:
                 return house.refresh(asset)
             case Sample(underlying, rounds):
                 return engine.sampleVolatility(underlying, list(rounds))
+            case Fix(underlying, day, rounds):
+                return engine.recordFixing(underlying, day, list(rounds))
             case Note(account):
                 return house.flag(account)
             case NoteStanding(account):

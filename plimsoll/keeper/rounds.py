@@ -1,12 +1,12 @@
-"""Which round of a Chainlink source is the first of an hour: by binary search within a phase.
+"""Which round of a Chainlink source is the first from a moment on: by binary search in a phase.
 
 A proxy's round id is its phase times 2^64 plus the round of that phase's aggregator, counted from
-one. docs/ledger.md, section 3.
+one. docs/ledger.md, section 3; docs/options.md, section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 HOUR = 3_600
 _PHASE_BIT = 64
@@ -15,13 +15,12 @@ UpdatedAt = Callable[[int], int | None]
 """When a round was made, by its id; none for one that the proxy does not know."""
 
 
-def first_round(hour: int, latest: int, updated_at: UpdatedAt) -> int | None:
-    """The first round at or after the hour's start; none while there is none.
+def first_round(start: int, latest: int, updated_at: UpdatedAt) -> int | None:
+    """The first round at or after a moment; none while there is none.
 
-    The latest phase that had begun before the hour decides; of a hour in which a phase began,
-    what the phase before it still reported comes first.
+    The latest phase that had begun before it decides; of what follows a moment before the first
+    round of a phase, what the phase before it still reported comes first.
     """
-    start = hour * HOUR
     phase, end = latest >> _PHASE_BIT, latest % (1 << _PHASE_BIT)
     later: int | None = None
     while phase > 0 and end > 0:
@@ -44,8 +43,23 @@ def rounds_of(
     """The rounds of the hours from `next_hour` on that have one, at most so many."""
     found: list[int] = []
     for hour in range(next_hour, now // HOUR + 1):
-        first = first_round(hour, latest, updated_at)
+        first = first_round(hour * HOUR, latest, updated_at)
         if first is None or len(found) == most:
+            break
+        found.append(first)
+    return tuple(found)
+
+
+def usable_rounds(
+    starts: Sequence[int], latest: int, updated_at: UpdatedAt, is_usable: Callable[[int], bool]
+) -> tuple[int, ...]:
+    """The rounds of these moments, as far as they have one: of each the first that is usable."""
+    found: list[int] = []
+    for start in starts:
+        first = first_round(start, latest, updated_at)
+        while first is not None and not is_usable(first):
+            first = first + 1 if updated_at(first + 1) is not None else None
+        if first is None:
             break
         found.append(first)
     return tuple(found)

@@ -1,8 +1,8 @@
 """What keeps the house in order besides liquidation, as a pure function of what the chain shows.
 
-Prices observed and the cash looked at every hour, the ledger's copies of governed words, the
-volatility gauge, what auctions are about to lose, and an orderly end. Anybody may do all of it,
-and nobody is paid. Dollars have 18 decimals.
+Prices observed and the cash looked at every hour, settlement prices fixed, the ledger's copies of
+governed words, the volatility gauge, what auctions are about to lose, and an orderly end. Anybody
+may do all of it, and nobody is paid. Dollars have 18 decimals.
 """
 
 from __future__ import annotations
@@ -20,12 +20,22 @@ _MICRO = 10**12
 
 
 @dataclass(frozen=True, slots=True)
+class FixingSeen:
+    """An expiry whose settlement price can be fixed further."""
+
+    expiry_day: int
+    rounds: tuple[int, ...] = ()
+    """Of the samples that are missing, in order; none where a frozen price stands for them."""
+
+
+@dataclass(frozen=True, slots=True)
 class MarketSeen:
     underlying: int
     observed_at: int
     """When the engine last stored a good price."""
     rounds: tuple[int, ...] = ()
     """Of the hours that the gauge has not heard of, in order."""
+    fixings: tuple[FixingSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,13 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    underlying: int
+    expiry_day: int
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Has a provision noted anew, by a look at a running auction."""
 
@@ -127,15 +144,17 @@ class CloseOut:
     instrument: int
 
 
-UpkeepAction = Observe | Refresh | Sample | Note | NoteStanding | Settle | CloseOut
+UpkeepAction = Observe | Refresh | Sample | Fix | Note | NoteStanding | Settle | CloseOut
 
 
 def decide_upkeep(seen: UpkeepSeen, limits: UpkeepLimits) -> list[UpkeepAction]:
-    """First what others rely on most: copies, provisions, prices, the gauge, then the end."""
+    """First what others rely on most: copies, provisions, prices, settlement prices, the gauge,
+    then the end."""
     return [
         *_refreshes(seen),
         *_notes(seen, limits),
         *_observations(seen, limits),
+        *(Fix(m.underlying, f.expiry_day, f.rounds) for m in seen.markets for f in m.fixings),
         *(Sample(m.underlying, m.rounds) for m in seen.markets if m.rounds),
         *_endings(seen, limits),
     ]

@@ -339,7 +339,7 @@ def _first_usable_round(
     found = _round(rounds, number, now)
     if found.updated_at < start:
         raise RoundRefused("RoundTooEarly", number, found.updated_at, start)
-    if not _is_inside(found, source):
+    if not is_inside(found, source):
         raise RoundRefused("RoundUnavailable", number)
     price = to_wad_down(found.answer, source.decimals)
     earlier = number
@@ -348,7 +348,7 @@ def _first_usable_round(
         before = _round(rounds, earlier, now)
         if before.updated_at < start:
             return price
-        if _is_inside(before, source):
+        if is_inside(before, source):
             raise RoundRefused("RoundNotFirst", number, before.updated_at, start)
     if earlier - 1 in rounds and rounds[earlier - 1].updated_at != 0:
         raise RoundRefused("RoundNotFirst", number, rounds[earlier - 1].updated_at, start)
@@ -357,7 +357,7 @@ def _first_usable_round(
     return price
 
 
-def _is_inside(found: Round, source: Source) -> bool:
+def is_inside(found: Round, source: Source) -> bool:
     """Whether a round is within the hard bounds of its source."""
     price = to_wad_down(max(0, found.answer), source.decimals)
     return 1 << source.floor <= price < 1 << source.ceiling

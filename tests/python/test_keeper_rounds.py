@@ -39,7 +39,7 @@ moments = st.lists(st.integers(0, 20 * HOUR), min_size=1, max_size=40).map(sorte
 @given(moments, st.integers(0, 20))
 def test_within_a_phase_it_is_the_first_or_there_is_none(times: list[int], hour: int) -> None:
     known = proxy({1: times})
-    found = first_round(hour, latest(known), known.get)
+    found = first_round(hour * HOUR, latest(known), known.get)
     if found is None:
         assert times[-1] < hour * HOUR
     else:
@@ -54,7 +54,7 @@ def test_across_phases_it_is_one_that_the_engine_takes(phases: list[list[int]], 
         times[phase] = [begun + moment for moment in line]
         begun = times[phase][-1]
     known = proxy(times)
-    found = first_round(hour, latest(known), known.get)
+    found = first_round(hour * HOUR, latest(known), known.get)
     if found is None:
         assert all(moment < hour * HOUR for moment in known.values())
     else:
@@ -70,7 +70,7 @@ def test_asks_little_of_a_long_history() -> None:
         asked.append(number)
         return (number - PHASE) * 60 if PHASE < number <= PHASE + 10**9 else None
 
-    found = first_round(1_000, PHASE + 10**9, updated_at)
+    found = first_round(1_000 * HOUR, PHASE + 10**9, updated_at)
     assert found == PHASE + 60_000
     assert len(asked) < 40
 

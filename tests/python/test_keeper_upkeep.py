@@ -18,6 +18,8 @@ from plimsoll.keeper.upkeep import (
     AuctionSeen,
     CloseOut,
     CopySeen,
+    Fix,
+    FixingSeen,
     MarketSeen,
     Note,
     NoteStanding,
@@ -31,15 +33,19 @@ from plimsoll.keeper.upkeep import (
     decide_upkeep,
 )
 from plimsoll.protocol import Account
+from plimsoll.risk.instruments import expiry_of
+from plimsoll.risk.oracle import fixing_instant
 from plimsoll.risk.params import (
     Kind,
     LendingParams,
+    OptionsParams,
     OutflowParams,
     SourceParams,
     VolatilityParams,
 )
 from plimsoll.units import WAD
 from tests.evm import actor
+from tests.surfaces import first_day, surface
 from tests.unit.lens_house import BTC, ETH, USD, WETH, House
 from tests.world import number
 
@@ -73,6 +79,11 @@ class TestDecide:
 
     def test_samples_the_rounds_that_it_found(self) -> None:
         assert decided(markets=(MarketSeen(ETH, NOW, (4, 9)),)) == [Sample(ETH, (4, 9))]
+
+    def test_fixes_what_it_found_before_it_samples(self) -> None:
+        fixings = (FixingSeen(500, (4, 4)), FixingSeen(480))
+        actions = [Fix(ETH, 500, (4, 4)), Fix(ETH, 480, ()), Sample(ETH, (9,))]
+        assert decided(markets=(MarketSeen(ETH, NOW, (9,), fixings),)) == actions
 
     def test_refreshes_what_differs(self) -> None:
         copies = (CopySeen(USD, 5, 5), CopySeen(WETH, 5, 6))
@@ -323,6 +334,72 @@ def test_samples_each_hour_by_the_round_it_found(monkeypatch: pytest.MonkeyPatch
     told = house.deployer.volatility(ETH)
     assert (told.hour, told.price) == (begun + 2, 2_150)
     assert told.gauge > 1
+
+
+class Dated(Measured):
+    """It has an expiry too; nobody samples."""
+
+    def _deploy(self):
+        made = super()._deploy()
+        terms = self.terms
+        terms.engine.setUp(Kind.OPTIONS, ETH, OptionsParams(2_000).word)
+        self.day = first_day(terms.now)
+        terms.report_surface(ETH, surface(terms.now, 2))
+        return made
+
+    def at(self, seconds: int) -> None:
+        """So long after the first instant of the fixing."""
+        self.evm.warp(fixing_instant(expiry_of(self.day), 0) + seconds - self.evm.time)
+
+    def report(self, which: int, price: int, seconds: int) -> None:
+        moment = fixing_instant(expiry_of(self.day), 0) + seconds
+        self.rounds.set(PHASE + which, price * CENTS, moment)
+
+    def fixed(self) -> tuple[int, int]:
+        samples, total = self.terms.engine.call.fixing(ETH, self.day)
+        return samples, total // WAD
+
+
+def fixes(house: House) -> list[object]:
+    return [action for action in done(keeper_with(house)) if isinstance(action, Fix)]
+
+
+def test_fixes_each_instant_by_its_round_as_soon_as_there_is_one() -> None:
+    house = Dated()
+    house.report(2, 2_000, -10)
+    house.at(-1)
+    assert fixes(house) == []
+    house.at(20)
+    assert fixes(house) == []
+    house.report(3, 2_100, 10)
+    assert fixes(house) == [Fix(ETH, house.day, (PHASE + 3,))]
+    assert fixes(house) == []
+    # Out of bounds first, then one that serves the second instant and the third.
+    house.report(4, 0, 400)
+    house.report(5, 2_200, 650)
+    house.at(700)
+    assert fixes(house) == [Fix(ETH, house.day, (PHASE + 5, PHASE + 5))]
+    house.report(6, 2_300, 5_000)
+    house.at(2 * 86_400)
+    assert fixes(house) == [Fix(ETH, house.day, (PHASE + 6,) * 3)]
+    assert house.fixed() == (6, 2_100 + 2 * 2_200 + 3 * 2_300)
+    assert fixes(house) == []
+
+
+def test_has_a_frozen_price_settle_what_is_left() -> None:
+    house = Dated()
+    house.report(2, 2_000, 0)
+    house.at(0)
+    assert fixes(house) == [Fix(ETH, house.day, (PHASE + 2,))]
+    house.terms.engine.observe([ETH])
+    house.at(10 * 86_400)
+    house.terms.engine.submit(Kind.FROZEN_PRICE, ETH, 1_500 * WAD)
+    house.at(12 * 86_400)
+    assert fixes(house) == []
+    house.terms.engine.accept(Kind.FROZEN_PRICE, ETH)
+    assert fixes(house) == [Fix(ETH, house.day, ()), Fix(ETH, house.day + 7, ())]
+    assert house.fixed() == (6, 2_000 + 5 * 1_500)
+    assert fixes(house) == []
 
 
 def keeper_with(house: House) -> Housekeeper:
