@@ -15,7 +15,7 @@ from silverback import SilverbackBot
 from plimsoll.chain import Addresses, Chain
 from plimsoll.keeper import manifest_from
 from plimsoll.keeper.wallet import WalletChain
-from plimsoll.reporter.settings import reporter_on
+from plimsoll.reporter.settings import reporter_on, surface_reporter_beside
 
 bot = SilverbackBot()
 addresses = Addresses.of(manifest_from(os.environ))
@@ -23,6 +23,7 @@ w3 = chain.provider.web3
 reporter = reporter_on(
     WalletChain(w3, addresses, bot.signer) if bot.signer else Chain(w3, addresses), os.environ
 )
+surfaces = surface_reporter_beside(reporter, os.environ)
 at_work = Lock()
 
 
@@ -32,6 +33,7 @@ def look(block: BlockAPI) -> dict[str, int]:
     if not at_work.acquire(blocking=False):
         return {}
     try:
-        return reporter.step().metrics()
+        fitted = surfaces.step().metrics() if surfaces else {}
+        return reporter.step().metrics() | fitted
     finally:
         at_work.release()

@@ -31,7 +31,7 @@ from plimsoll.records import (
     MarginParts,
     Portfolio,
 )
-from plimsoll.reporter.settings import reporter_on
+from plimsoll.reporter.settings import reporter_on, surface_reporter_beside
 from plimsoll.risk.params import Kind
 from plimsoll.snapshot import LiquidationPrices
 from plimsoll.units import show_down, show_up
@@ -421,15 +421,19 @@ def reporter(ctx: click.Context, once: bool, every: float) -> None:
     """Signs premiums and reports them once a quorum agrees; one line of JSON a pass.
 
     Set up by PLIMSOLL_REPORTER_SOURCE, _BOX, _KEYS (or _COMMAND with _ADDRESS), _SENDER and
-    _UNDERLYINGS. Without a sender it only says what it would report.
+    _UNDERLYINGS. With _QUOTES it also fits and reports surfaces of volatility, on a line of their
+    own. Without a sender it only says what it would report.
     """
     house: Plimsoll = ctx.obj()
     sender = os.environ.get("PLIMSOLL_REPORTER_SENDER")
     if sender:
         house = house.signed_by(Keys.from_key(sender))
     working = reporter_on(house.chain, os.environ)
+    surfaces = surface_reporter_beside(working, os.environ)
     while True:
         click.echo(json.dumps(working.step().to_json()))
+        if surfaces is not None:
+            click.echo(json.dumps({"surfaces": surfaces.step().to_json()}))
         if once:
             return
         time.sleep(every)

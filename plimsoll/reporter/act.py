@@ -77,6 +77,7 @@ class Terms:
     quorum: int
     agreement: Decimal
     max_premium: Decimal
+    surface_agreement: Decimal
     reporters: frozenset[str]
 
 
@@ -151,7 +152,7 @@ class Reporter:
         """Looks once at every underlying and does what is to be done."""
         header = self.chain.w3.eth.get_block("latest")
         block, now = header["number"], header["timestamp"]
-        terms = self._terms(block)
+        terms = terms_in_force(self.chain, block)
         domain = report_domain(self.chain.w3.eth.chain_id, terms.oracle)
         outcomes = tuple(self._tend(u, now, block, terms, domain) for u in self.underlyings)
         return Report(block, now, outcomes, self.paper)
@@ -226,20 +227,23 @@ class Reporter:
             if one.reporter in terms.reporters and signer_of(one, domain) == one.reporter
         ]
 
-    def _terms(self, block: int) -> Terms:
-        engine = self.chain.engine.functions
-        word, *_ = self.chain.call(engine.parameter(int(Kind.REPORTS), 0), block)
-        if not word:
-            raise InvalidConnectionError("the engine names no ReportOracle: funding is zero")
-        oracle: Contract = self.chain.contract("ReportOracle", f"0x{word:040x}")
-        ask = oracle.functions
-        return Terms(
-            oracle=oracle.address,
-            quorum=self.chain.call(ask.QUORUM(), block),
-            agreement=from_wad(self.chain.call(ask.AGREEMENT(), block)),
-            max_premium=from_wad(self.chain.call(ask.MAX_PREMIUM(), block)),
-            reporters=frozenset(self.chain.call(ask.reporters(), block)),
-        )
+
+def terms_in_force(chain: Chain, block: int) -> Terms:
+    """Of the ReportOracle that the engine names."""
+    engine = chain.engine.functions
+    word, *_ = chain.call(engine.parameter(int(Kind.REPORTS), 0), block)
+    if not word:
+        raise InvalidConnectionError("the engine names no ReportOracle: nothing can be reported")
+    oracle: Contract = chain.contract("ReportOracle", f"0x{word:040x}")
+    ask = oracle.functions
+    return Terms(
+        oracle=oracle.address,
+        quorum=chain.call(ask.QUORUM(), block),
+        agreement=from_wad(chain.call(ask.AGREEMENT(), block)),
+        max_premium=from_wad(chain.call(ask.MAX_PREMIUM(), block)),
+        surface_agreement=from_wad(chain.call(ask.SURFACE_AGREEMENT(), block)),
+        reporters=frozenset(chain.call(ask.reporters(), block)),
+    )
 
 
-__all__ = ["Box", "Collect", "Outcome", "Report", "Reporter", "Terms"]
+__all__ = ["Box", "Collect", "Outcome", "Report", "Reporter", "Terms", "terms_in_force"]

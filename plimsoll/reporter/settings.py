@@ -4,6 +4,7 @@
 |---|---|
 | `RPC`, `MANIFEST` | as for the keeper |
 | `REPORTER_SOURCE` | JSON file of premiums that another program renews |
+| `REPORTER_QUOTES` | JSON file of quotes of options that another program renews; or none |
 | `REPORTER_BOX` | folder in which reporters share what they signed |
 | `REPORTER_KEYS` | private keys that sign reports, comma-separated |
 | `REPORTER_COMMAND` | or a command that signs, and `REPORTER_ADDRESS`, whose signature it is |
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -25,6 +27,9 @@ from plimsoll.errors import InvalidConnectionError
 from plimsoll.reporter.act import Box, Reporter
 from plimsoll.reporter.sign import CommandSigner, KeySigner, ReportSigner
 from plimsoll.reporter.source import FileSource
+
+if TYPE_CHECKING:
+    from plimsoll.reporter.surfaces import SurfaceReporter
 
 
 def reporter_from(environment: Mapping[str, str]) -> Reporter:
@@ -44,6 +49,25 @@ def reporter_on(chain: Chain, environment: Mapping[str, str]) -> Reporter:
         signers=signers_from(environment),
         box=Box(Path(_needed(environment, "REPORTER_BOX"))),
         underlyings=_underlyings(chain, environment.get("PLIMSOLL_REPORTER_UNDERLYINGS", "")),
+    )
+
+
+def surface_reporter_beside(
+    reporter: Reporter, environment: Mapping[str, str]
+) -> SurfaceReporter | None:
+    """Who reports surfaces with the same keys and the same box; none without quotes."""
+    quotes = environment.get("PLIMSOLL_REPORTER_QUOTES")
+    if not quotes:
+        return None
+    from plimsoll.reporter import surfaces  # fits with scipy, an extra
+    from plimsoll.reporter.quotes import QuotesFile
+
+    return surfaces.SurfaceReporter(
+        chain=reporter.chain,
+        source=QuotesFile(Path(quotes)),
+        signers=reporter.signers,
+        box=surfaces.SurfaceBox(reporter.box.folder),
+        underlyings=reporter.underlyings,
     )
 
 
