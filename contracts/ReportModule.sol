@@ -73,14 +73,15 @@ contract ReportModule is IReportModule, HaircutRegistry {
             uint256 expiry = Instruments.expiryOf(expiryDay);
             if (rounds.length != 0 || block.timestamp < expiry) revert FixingFrozen(underlying, expiry);
             for (; taken < Fixings.SAMPLES; ++taken) {
-                word = _fixed(underlying, expiryDay, word, observed.last(), 0);
+                word = _fixed(underlying, expiryDay, word, observed.last(), 0, source);
             }
         }
         for (uint256 i; i < rounds.length; ++i) {
             uint80 round = rounds[i];
-            if (round < Fixings.round(word)) revert RoundsDescend(underlying, round, Fixings.round(word));
+            uint256 least = Fixings.leastRound(word, source);
+            if (round < least) revert RoundsDescend(underlying, round, least);
             uint256 price = _requireFirstUsable(underlying, source, round, Fixings.instant(expiryDay, taken + i));
-            word = _fixed(underlying, expiryDay, word, price, round);
+            word = _fixed(underlying, expiryDay, word, price, round, source);
         }
         _samples[key] = word;
     }
@@ -114,11 +115,11 @@ contract ReportModule is IReportModule, HaircutRegistry {
     }
 
     /// @dev A fixing after one more sample, at a price below 2^94.
-    function _fixed(uint16 underlying, uint16 expiryDay, uint256 word, uint256 price, uint80 round)
+    function _fixed(uint16 underlying, uint16 expiryDay, uint256 word, uint256 price, uint80 round, uint256 source)
         private
         returns (uint256 next)
     {
-        next = Fixings.next(word, price, round);
+        next = Fixings.next(word, price, round, source);
         emit FixingRecorded(underlying, expiryDay, Fixings.count(next), price);
     }
 

@@ -29,7 +29,7 @@ interface IReportModule {
     error RoundNotFirst(uint16 underlying, uint80 round, uint256 previousUpdatedAt, uint256 start);
     /// The round is of a phase before that of the last sample.
     error PhasePassed(uint16 underlying, uint80 round, uint256 phase);
-    /// The number of a round is below that of the sample before.
+    /// The number of a round is below that of the sample before, of the same source.
     error RoundsDescend(uint16 underlying, uint80 round, uint256 before);
     /// The first round of a later phase fixes nothing for a day: time to hand in a round of the phase before.
     error PhaseTooNew(uint16 underlying, uint80 round, uint256 readyAt);

@@ -280,11 +280,12 @@ PHASE_DELAY = 86_400
 @dataclass(frozen=True, slots=True)
 class Fixing:
     """What is stored of an expiry's settlement price: the sum of its samples, how many there are,
-    and the number of the last one's round."""
+    and the number of the last one's round; `source` is the address that it is of."""
 
     sum: int = 0
     samples: int = 0
     round: int = 0
+    source: int = 0
 
     @property
     def is_final(self) -> bool:
@@ -295,8 +296,12 @@ class Fixing:
         """The settlement price, once it is final."""
         return self.sum // FIXING_SAMPLES
 
-    def after(self, price: int, number: int) -> Fixing:
-        return Fixing(self.sum + price, self.samples + 1, number)
+    def after(self, price: int, number: int, source: int) -> Fixing:
+        return Fixing(self.sum + price, self.samples + 1, number, source)
+
+    def least_round(self, source: int) -> int:
+        """Another source counts its rounds anew."""
+        return self.round if source == self.source else 0
 
 
 def fixing_instant(expiry: int, number: int) -> int:
@@ -312,8 +317,10 @@ def fix(
     source: Source,
     now: int,
     frozen: int | None = None,
+    address: int = 0,
 ) -> Fixing:
-    """What is stored after these rounds were handed in; `frozen` is the price while it is frozen.
+    """What is stored after these rounds were handed in, of the source at `address`; `frozen` is the
+    price while it is frozen.
 
     Raises `RoundRefused` where the contract reverts.
     """
@@ -323,12 +330,14 @@ def fix(
         if numbers or now < expiry:
             raise RoundRefused("FixingFrozen", expiry)
         while not seen.is_final:
-            seen = seen.after(frozen, 0)
+            seen = seen.after(frozen, 0, address)
     for number in numbers:
-        if number < seen.round:
-            raise RoundRefused("RoundsDescend", number, seen.round)
+        least = seen.least_round(address)
+        if number < least:
+            raise RoundRefused("RoundsDescend", number, least)
         start = fixing_instant(expiry, seen.samples)
-        seen = seen.after(_first_usable_round(rounds, number, start, source, now), number)
+        price = _first_usable_round(rounds, number, start, source, now)
+        seen = seen.after(price, number, address)
     return seen
 
 

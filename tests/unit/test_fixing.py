@@ -86,7 +86,8 @@ class Fixed(Market):
 
     def predicted(self, numbers: Sequence[int]) -> Fixing:
         expiry, now = self.expiry, self.now
-        return oracle.fix(self.seen, self.rounds, numbers, expiry, SOURCE, now, self.frozen)
+        told = self.seen, self.rounds, numbers, expiry, SOURCE, now, self.frozen
+        return oracle.fix(*told, address=number(self.feed))
 
     def refuses(self, name: str, *values: int, rounds: Sequence[int] = ()) -> None:
         """Both the contract, by this error, and the twin."""
@@ -315,6 +316,25 @@ def test_numbers_never_descend(market: Fixed) -> None:
     market.fix(2 * PHASE + 4)
 
 
+def test_another_source_counts_its_rounds_anew(market: Fixed) -> None:
+    """Governance replaced the feed while samples were missing: what is left is of the new one."""
+    late = 7 * PHASE
+    market.report(late + 1, PRICE, market.instant(0) - 5)
+    for place in range(6):
+        market.report(late + 2 + place, PRICE, market.instant(place) + 5)
+    market.at(market.expiry)
+    market.fix(late + 2, late + 3)
+    old = SourceParams.from_word(market.engine.call.parameter(Kind.SOURCE, ETH).target)
+    market.feed, market.rounds = market.evm.deploy("MockRounds", DECIMALS), {}
+    for place in range(-1, 6):
+        market.report(PHASE + 2 + place, 2 * PRICE, market.instant(place) + 9)
+    market.engine.setUp(Kind.SOURCE, ETH, replace(old, address=number(market.feed)).word)
+    market.fix(PHASE + 4, PHASE + 5)
+    market.refuses("RoundsDescend", PHASE + 4, PHASE + 5, rounds=[PHASE + 4])
+    market.fix(PHASE + 6, PHASE + 7)
+    assert market.seen.sum == (2 + 4 * 2) * 2_000 * WAD
+
+
 def test_the_first_round_of_a_later_phase_waits_for_a_day(market: Fixed) -> None:
     """Until then a round of the phase before, if there is one, is handed in by who has it."""
     start = market.instant(0)
@@ -376,7 +396,7 @@ def test_before_the_expiry_a_frozen_price_fixes_nothing() -> None:
     market.refuses("FixingFrozen", market.expiry)
     market.warp(1)
     market.fix()
-    assert market.seen == Fixing(6 * 1_500 * WAD, 6, 0)
+    assert (market.seen.samples, market.seen.sum) == (6, 6 * 1_500 * WAD)
 
 
 def test_rounds_count_again_when_the_freeze_is_lifted(market: Fixed) -> None:
@@ -458,4 +478,5 @@ def _fits(market: Fixed, number_: int) -> bool:
 def test_the_twin_s_fixing_is_the_slot(market: Fixed) -> None:
     numbers = market.history()
     market.fix(*numbers[:3])
-    assert market.seen == replace(Fixing(), sum=6_003 * WAD, samples=3, round=numbers[2])
+    feed = number(market.feed)
+    assert market.seen == Fixing(6_003 * WAD, 3, numbers[2], feed)
