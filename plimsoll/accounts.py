@@ -17,7 +17,7 @@ from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.markets import Asset, Fill, Market
 from plimsoll.orders import Leg, Order, SignedOrder
 from plimsoll.records import AccountRisk, AuctionClock, LossShare, Margin, Portfolio, SliceQuote
-from plimsoll.snapshot import LiquidationPrices, MarketState, market_state
+from plimsoll.snapshot import LiquidationPrices, MarketState, expiries_of, market_state
 from plimsoll.units import WAD_DECIMALS, Amount, from_units, from_wad, to_units_exact, to_wad_exact
 
 HOUR = 3600
@@ -102,8 +102,8 @@ class Account:
         chain is asked. The first margin is the present one.
         """
         portfolio = self.portfolio()
-        traded = {fill.instrument.underlying for fill in fills} | set(prices or ())
-        known = state or self._market_state(portfolio, traded)
+        traded = [fill.instrument for fill in fills]
+        known = state or self._market_state(portfolio, traded, set(prices or ()))
         return known.what_if(portfolio, fills, prices or {})
 
     def liquidation_prices(
@@ -111,13 +111,16 @@ class Account:
     ) -> LiquidationPrices:
         """The index prices at which the account can be liquidated, all else equal, by the twin."""
         portfolio, underlying = self.portfolio(), market.instrument.underlying
-        known = state or self._market_state(portfolio, {underlying})
+        known = state or self._market_state(portfolio, [market.instrument])
         return known.liquidation_prices(portfolio, underlying)
 
-    def _market_state(self, portfolio: Portfolio, underlyings: Set[int]) -> MarketState:
-        held = {position.instrument.underlying for position in portfolio.positions}
+    def _market_state(
+        self, portfolio: Portfolio, traded: Sequence[Instrument], moved: Set[int] = frozenset()
+    ) -> MarketState:
+        used = [*traded, *(position.instrument for position in portfolio.positions)]
         assets = [holding.asset for holding in portfolio.collateral]
-        return market_state(self.chain, held | underlyings, assets)
+        underlyings = {one.underlying for one in used} | moved
+        return market_state(self.chain, underlyings, assets, expiries=expiries_of(used))
 
     # What its owner does.
 

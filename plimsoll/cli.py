@@ -21,6 +21,7 @@ from web3 import Web3
 from plimsoll import preview as governance
 from plimsoll.errors import PlimsollError
 from plimsoll.instruments import AccountId, Instrument
+from plimsoll.instruments import Kind as InstrumentKind
 from plimsoll.keeper.discover import Directory
 from plimsoll.protocol import Account, Fill, Plimsoll
 from plimsoll.records import (
@@ -33,7 +34,7 @@ from plimsoll.records import (
 )
 from plimsoll.reporter.settings import reporter_on, surface_reporter_beside
 from plimsoll.risk.params import Kind
-from plimsoll.snapshot import LiquidationPrices
+from plimsoll.snapshot import LiquidationPrices, expiries_of
 from plimsoll.units import show_down, show_up
 
 _UNIT_PLACES = 6
@@ -150,6 +151,7 @@ def risk(ctx: click.Context, account: AccountId) -> None:
         [each.underlying for each in now.underlyings],
         [held.asset for held in now.portfolio.collateral],
         block,
+        expiries=expiries_of(held.instrument for held in now.portfolio.positions),
     )
     show.facts(f"Account {account}", _health_rows(now))
     show.table("Margin", ["", "initial", "maintenance"], _parts_rows(now.initial, now.maintenance))
@@ -564,6 +566,8 @@ def _verdict(margin: Margin) -> str:
 
 
 def _title(instrument: Instrument, names: dict[int, str]) -> str:
+    if instrument.kind is not InstrumentKind.PERPETUAL:
+        return instrument.name(names)
     name = names.get(instrument.underlying, str(instrument.underlying))
     return f"{name} {instrument.kind.name.lower()}"
 

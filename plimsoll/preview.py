@@ -35,6 +35,7 @@ from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
     Kind,
+    OptionsParams,
     ParameterError,
     UnderlyingParams,
     only_tightens,
@@ -47,7 +48,7 @@ from plimsoll.risk.rules import (
     require_steps,
     require_valid,
 )
-from plimsoll.snapshot import MarketState, market_state, to_model, to_record
+from plimsoll.snapshot import MarketState, expiries_of, market_state, to_model, to_record
 
 # How many accounts one call reads: nodes bound the gas of a call.
 _BATCH = 20
@@ -55,7 +56,7 @@ _BATCH = 20
 _OBSERVED = 256
 _MASK_94 = (1 << 94) - 1
 UNSET = "unset"
-MARGIN_KINDS = (Kind.GLOBAL, Kind.UNDERLYING, Kind.ASSET, Kind.FROZEN_PRICE)
+MARGIN_KINDS = (Kind.GLOBAL, Kind.UNDERLYING, Kind.ASSET, Kind.FROZEN_PRICE, Kind.OPTIONS)
 """Kinds whose words move margins. A new source moves a price, which is not the word's doing."""
 _EFFECTS = {
     Kind.MARKET: "fees, cap and stress jump bind the next trade; nothing that is held changes",
@@ -72,7 +73,6 @@ _EFFECTS = {
     Kind.OUTFLOW: "withdrawals are held to it from the next refresh of the ledger's copy",
     Kind.VOLATILITY: "the variance stays; the gauge follows with the next sample",
     Kind.REPORTS: "funding and signed prices come from there; what has accrued stays",
-    Kind.OPTIONS: "margins of its options and futures, and which may be opened, follow at once",
     Kind.SYMBOL: "the underlying is shown under that name",
 }
 
@@ -303,9 +303,12 @@ def _state(
     chain: Chain, held: Iterable[tuple[Portfolio, Margin]], block: BlockIdentifier
 ) -> MarketState:
     portfolios = [portfolio for portfolio, _ in held]
-    underlyings = {p.instrument.underlying for each in portfolios for p in each.positions}
+    traded = {p.instrument for each in portfolios for p in each.positions}
+    underlyings = {one.underlying for one in traded}
     assets = {holding.asset for each in portfolios for holding in each.collateral}
-    return market_state(chain, sorted(underlyings), sorted(assets), block)
+    return market_state(
+        chain, sorted(underlyings), sorted(assets), block, expiries=expiries_of(traded)
+    )
 
 
 class _World:
@@ -348,9 +351,15 @@ class _World:
         underlyings = dict(inputs.underlyings)
         if proposal.id in underlyings:
             state = underlyings[proposal.id]
-            moved = self._frozen if proposal.kind is Kind.FROZEN_PRICE else self._with_terms
-            underlyings[proposal.id] = moved(state)
+            underlyings[proposal.id] = self._moved(state)
         return replace(inputs, underlyings=underlyings)
+
+    def _moved(self, state: model.UnderlyingState) -> model.UnderlyingState:
+        if self._proposal.kind is Kind.OPTIONS:
+            return replace(state, options=OptionsParams.from_word(self._proposal.new).terms())
+        if self._proposal.kind is Kind.FROZEN_PRICE:
+            return self._frozen(state)
+        return self._with_terms(state)
 
     def _with_asset(self, inputs: model.Inputs) -> model.Inputs:
         assets, id_ = dict(inputs.assets), self._proposal.id

@@ -45,7 +45,7 @@ from plimsoll.records import (
     WindDown,
     health_of,
 )
-from plimsoll.snapshot import LiquidationPrices, MarketState, market_state
+from plimsoll.snapshot import LiquidationPrices, MarketState, expiries_of, market_state
 from plimsoll.units import Amount, from_wad, to_wad_exact
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "Receipt",
     "SignedGrant",
     "SignedOrder",
+    "expiries_of",
 ]
 
 
@@ -231,9 +232,12 @@ class Plimsoll:
         underlyings: Iterable[int],
         assets: Iterable[int] = (),
         block: BlockIdentifier = "latest",
+        *,
+        expiries: Iterable[tuple[int, int]] = (),
     ) -> MarketState:
-        """All that the twin needs to price portfolios of these underlyings and assets."""
-        return market_state(self.chain, underlyings, assets, block)
+        """All that the twin needs to price portfolios of these underlyings and assets; of options
+        and futures also their expiries, by underlying and day: `expiries_of`."""
+        return market_state(self.chain, underlyings, assets, block, expiries=expiries)
 
     def _ask_lens(self, view: str, accounts: Sequence[AccountId], block: BlockIdentifier) -> Any:
         ids = [account.encode() for account in accounts]

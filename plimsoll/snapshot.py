@@ -14,15 +14,22 @@ from plimsoll.chain import Chain
 from plimsoll.instruments import Instrument
 from plimsoll.markets import Fill
 from plimsoll.risk import model
+from plimsoll.risk.options import ExpiryState, OptionTerms
 from plimsoll.risk.params import (
     AssetParams,
     GlobalParams,
     Kind,
     MarketParams,
+    OptionsParams,
     TokenParams,
     UnderlyingParams,
 )
-from plimsoll.units import Amount, from_wad, to_wad_exact
+from plimsoll.risk.svi import Slice
+from plimsoll.units import WAD, Amount, from_wad, to_wad_exact
+
+_LOOKS_DOWN = [WAD * 98**n // 100**n for n in range(1, 115)]
+_LOOKS_UP = [WAD * 102**n // 100**n for n in range(1, 117)]
+"""Prices in parts of the present one, 18 decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,9 @@ class MarketState:
     ) -> LiquidationPrices:
         """By bisection on the exact margin: equity less maintenance margin is concave in a price.
 
-        Of an account that can be liquidated now both are the present price.
+        With options and futures it is not: every 2 % within a factor of ten are looked at then,
+        and a dip between two looks is not seen. Of an account that can be liquidated now both are
+        the present price.
         """
         held = to_model(portfolio)
         now = self.inputs.underlyings[underlying].price.index
@@ -71,8 +80,11 @@ class MarketState:
 
         if not healthy(now):
             return LiquidationPrices(from_wad(now), from_wad(now))
+        curved = _is_curved(portfolio)
+        down = _last_passing(healthy, now, _LOOKS_DOWN if curved else ())
+        up = _last_passing(healthy, now, _LOOKS_UP if curved else ())
         return LiquidationPrices(
-            _first_failing(healthy, now, 1), _first_failing(healthy, now, model.MAX_PRICE)
+            _first_failing(healthy, *down, 1), _first_failing(healthy, *up, model.MAX_PRICE)
         )
 
     def what_if(
@@ -92,8 +104,13 @@ def market_state(
     underlyings: Iterable[int],
     assets: Iterable[int],
     block: BlockIdentifier = "latest",
+    *,
+    expiries: Iterable[tuple[int, int]] = (),
 ) -> MarketState:
-    """Reads everything at one block; the underlyings of the assets come along unasked."""
+    """Reads everything at one block; the underlyings of the assets come along unasked.
+
+    `expiries` are those of options and futures, by underlying and expiry day.
+    """
     header = chain.w3.eth.get_block(block)
     at = header["number"]
     reader = _Reader(chain, at)
@@ -108,6 +125,8 @@ def market_state(
             assets=asset_states,
             initial_factor=GlobalParams.from_word(factors.target).initial_factor,
             band_ceiling=GlobalParams.from_word(factors.current).band_ceiling,
+            expiries={(u, day): reader.expiry(u, day) for u, day in set(expiries)},
+            now=header["timestamp"],
         ),
         fees={underlying: reader.fees(underlying) for underlying in needed},
     )
@@ -143,7 +162,19 @@ class _Reader:
             funding_index=funding_index,
             initial_gauge=gauge,
             maintenance_gauge=maintenance_gauge,
+            options=self._options(underlying),
         )
+
+    def expiry(self, underlying: int, day: int) -> ExpiryState:
+        """The slice and the fixing of an expiry; nothing of one that was never reported."""
+        told, observed_at = self._ask("surface", underlying, day)
+        samples, total = self._ask("fixing", underlying, day)
+        piece = Slice(*told) if observed_at else None
+        return ExpiryState(piece, observed_at, samples, total)
+
+    def _options(self, underlying: int) -> OptionTerms | None:
+        word = self.words(Kind.OPTIONS, underlying).target
+        return OptionsParams.from_word(word).terms() if word else None
 
     def asset(self, asset: int) -> model.AssetState:
         token = TokenParams.from_word(self.words(Kind.TOKEN, asset).target)
@@ -171,11 +202,27 @@ class _Reader:
         return self._chain.call(self._engine.functions[view](*arguments), self._block)
 
 
-def _first_failing(healthy: Callable[[int], bool], passing: int, limit: int) -> Decimal | None:
+def _last_passing(
+    healthy: Callable[[int], bool], now: int, looks: Sequence[int]
+) -> tuple[int, int | None]:
+    """The last healthy price on the way, and the first that is not; none when all are."""
+    passing = now
+    for share in looks:
+        price = now * share // WAD
+        if not healthy(price):
+            return passing, price
+        passing = price
+    return passing, None
+
+
+def _first_failing(
+    healthy: Callable[[int], bool], passing: int, failing: int | None, limit: int
+) -> Decimal | None:
     """The price next to the healthy ones on the way to `limit`; none when that is healthy too."""
-    if healthy(limit):
-        return None
-    failing = limit
+    if failing is None:
+        if healthy(limit):
+            return None
+        failing = limit
     while abs(failing - passing) > 1:
         middle = (failing + passing) // 2
         if healthy(middle):
@@ -183,6 +230,15 @@ def _first_failing(healthy: Callable[[int], bool], passing: int, limit: int) -> 
         else:
             failing = middle
     return from_wad(failing)
+
+
+def expiries_of(held: Iterable[Instrument]) -> set[tuple[int, int]]:
+    """Of what is dated, by underlying and expiry day."""
+    return {(one.underlying, one.expiry_day) for one in held if one.expiry is not None}
+
+
+def _is_curved(portfolio: records.Portfolio) -> bool:
+    return bool(expiries_of(held.instrument for held in portfolio.positions))
 
 
 def to_model(portfolio: records.Portfolio) -> model.Portfolio:

@@ -17,7 +17,7 @@ from plimsoll.instruments import CASH, Holding, Instrument
 from plimsoll.keeper.discover import Directory
 from plimsoll.lab.interest import Interest, call_at, interest_booked, pool_at
 from plimsoll.lab.record import Check, PoolReading
-from plimsoll.protocol import Plimsoll
+from plimsoll.protocol import Plimsoll, expiries_of
 from plimsoll.records import Margin, Portfolio
 from plimsoll.units import BPS, WAD, to_units_exact
 
@@ -208,8 +208,13 @@ class Books:
         """The integer twin prices every account as the chain does, in every field."""
         house = Plimsoll(self.chain)
         owned = self.balances.values()
-        underlyings = {Instrument.decode(i).underlying for each in owned for i in each.positions}
-        state = house.snapshot(underlyings, self._held_assets(owned), self.block)
+        traded = {Instrument.decode(i) for each in owned for i in each.positions}
+        state = house.snapshot(
+            {one.underlying for one in traded},
+            self._held_assets(owned),
+            self.block,
+            expiries=expiries_of(traded),
+        )
         functions = self.chain.clearing_house.functions
         same = sum(
             state.margin(Portfolio.decode(self._ask(functions.portfolio(account))))

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import ClassVar, Self
 
 from plimsoll.risk import model
+from plimsoll.risk.options import OptionTerms
 
 RAMP = 3 * 24 * 3600
 DELAY = 2 * 24 * 3600
@@ -391,6 +392,17 @@ class OptionsParams(Word):
         _limit("horizon", 11),
         _limit("dailies", 5),
     )
+
+    def terms(self) -> OptionTerms:
+        return OptionTerms(
+            self.vol_shift,
+            self.term_forward,
+            self.term_vol,
+            self.option_closing,
+            self.digits,
+            self.horizon,
+            self.dailies,
+        )
 
 
 @dataclass(frozen=True, slots=True)
