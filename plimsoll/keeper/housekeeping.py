@@ -63,6 +63,10 @@ _CONTROL_SLOT, _LENDING_BIT = 10, 216
 _CASH_DECIMALS = 6
 _UNLIMITED = 2**256 - 1
 _SIZE_BITS = 104
+_UNDERLYING_SHIFT, _MOST_UNDERLYING = 37, 0x1FF
+_DAY_SHIFT, _MOST_DAY = 25, 0xFFF
+# Days after an expiry in which its positions are looked for; after that whoever holds one settles.
+_SETTLED_WITHIN = 28
 _FEED_VIEWS: list[dict[str, Any]] = [
     {
         "type": "function",
@@ -128,6 +132,8 @@ class Housekeeper:
     limits: UpkeepLimits = field(default_factory=UpkeepLimits)
     _engine: Contract = field(init=False)
     """As of the last look: it can be replaced."""
+    _settled: set[tuple[int, int]] = field(init=False, default_factory=set)
+    """Expiries, by underlying and day, of which nothing is held any more: only saves reading."""
 
     @property
     def paper(self) -> bool:
@@ -156,7 +162,7 @@ class Housekeeper:
             copies=tuple(self._copies(block)),
             cash_hour=self._cash_hour(block),
             auctions=tuple(self._auctions(block)),
-            positions=tuple(self._positions(block)) if shut_at else (),
+            positions=tuple(self._positions(now, block, shut=bool(shut_at))),
         )
 
     def _market(self, underlying: int, now: int, block: int) -> MarketSeen:
@@ -292,17 +298,43 @@ class Housekeeper:
                 provision = self._ask(call, block)
                 yield AuctionSeen(account, State(auction[0]), margin[2], provision)
 
-    def _positions(self, block: int) -> Iterator[PositionSeen]:
+    def _positions(self, now: int, block: int, *, shut: bool) -> Iterator[PositionSeen]:
+        """All of them once the house is shut; else those of expiries whose price is fixed."""
+        fixed = self._fixed(now, block)
+        if not shut and not fixed:
+            return
         functions = self.chain.clearing_house.functions
-        marks: dict[int, int | None] = {}
+        left: set[tuple[int, int]] = set()
         for account in sorted(self.directory.known):
             for word in self._ask(functions.portfolio(account), block)[2]:
                 instrument, size, quote = _position(word)
-                if instrument not in marks:
-                    marks[instrument] = self._basis(instrument, block)
-                basis = marks[instrument]
+                expiry = instrument >> _UNDERLYING_SHIFT & _MOST_UNDERLYING, _day(instrument)
+                is_final = expiry in fixed
+                if is_final:
+                    left.add(expiry)
+                elif not shut:
+                    continue
+                basis = self._basis(instrument, block)
                 variation = 0 if basis is None else size * basis // 10**18 + quote
-                yield PositionSeen(account, instrument, variation)
+                yield PositionSeen(account, instrument, variation, is_final)
+        # Nothing of an expiry that is over can be opened again.
+        self._settled |= fixed - left
+
+    def _fixed(self, now: int, block: int) -> set[tuple[int, int]]:
+        """Expiries of the last weeks whose price is fixed, as far as somebody may hold some."""
+        found = set()
+        last = (now - expiry_of(0)) // _DAY
+        for underlying in self.underlyings:
+            if not self._word(Kind.OPTIONS, underlying, block):
+                continue
+            for day in range(max(1, last - _SETTLED_WITHIN), last + 1):
+                expiry = underlying, day
+                if expiry in self._settled:
+                    continue
+                samples, _ = self._ask(self._engine.functions.fixing(*expiry), block)
+                if samples == FIXING_SAMPLES:
+                    found.add(expiry)
+        return found
 
     def _basis(self, instrument: int, block: int) -> int | None:
         """Mark less funding index; none where it cannot be read."""
@@ -346,6 +378,11 @@ class Housekeeper:
                 return house.settle(account, instrument)
             case CloseOut(account, instrument):
                 return house.closeOut(account, instrument)
+
+
+def _day(instrument: int) -> int:
+    """The expiry day; zero of a perpetual, which no expiry that is looked for has."""
+    return instrument >> _DAY_SHIFT & _MOST_DAY
 
 
 def _position(word: int) -> tuple[int, int, int]:

@@ -66,6 +66,8 @@ class PositionSeen:
     instrument: int
     variation: int
     """What settling it now would move: negative takes cash from the account."""
+    is_final: bool = False
+    """Whether it has expired and its settlement price is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +191,11 @@ def _notes(seen: UpkeepSeen, limits: UpkeepLimits) -> Iterator[Note | NoteStandi
 
 
 def _endings(seen: UpkeepSeen, limits: UpkeepLimits) -> Iterator[Settle | CloseOut]:
-    """Losers are settled, so that winners find cash; from the seventh day positions become it."""
-    if seen.shut_at == 0:
-        return
-    closing = seen.time >= seen.shut_at + CLOSING_DELAY
-    for held in seen.positions:
+    """Losers are settled, so that winners find cash: of what has expired all of them, then the
+    winners; of the rest only once the house is shut, and from the seventh day all becomes cash."""
+    closing = seen.shut_at != 0 and seen.time >= seen.shut_at + CLOSING_DELAY
+    for held in sorted(seen.positions, key=lambda each: each.variation):
         if closing:
             yield CloseOut(held.account, held.instrument)
-        elif held.variation <= -limits.least_settled:
+        elif held.is_final or (seen.shut_at and held.variation <= -limits.least_settled):
             yield Settle(held.account, held.instrument)

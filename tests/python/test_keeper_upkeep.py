@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from web3.contract.contract import ContractFunction
 
 from plimsoll.instruments import Instrument
 from plimsoll.keeper.decide import State
@@ -128,6 +129,20 @@ class TestDecide:
         shut = NOW - CLOSING_DELAY + 1
         assert decided(shut_at=shut, positions=held) == [Settle(ACCOUNT, 7)]
         assert decided(shut_at=shut - 1, positions=held) == [CloseOut(ACCOUNT, 7)] * 3
+
+    def test_what_has_expired_is_settled_losers_first(self) -> None:
+        held = [
+            replace(LOSING, instrument=place, variation=variation, is_final=True)
+            for place, variation in enumerate((5 * WAD, 0, -1, -20 * WAD))
+        ]
+        expected = [Settle(ACCOUNT, place) for place in (3, 2, 1, 0)]
+        assert decided(positions=(LOSING, *held)) == expected
+        shut = NOW - CLOSING_DELAY + 1
+        assert decided(shut_at=shut, positions=(LOSING, *held)) == [
+            Settle(ACCOUNT, 3), Settle(ACCOUNT, 7), *expected[1:],
+        ]  # fmt: skip
+        last = decided(shut_at=shut - 1, positions=(LOSING, *held))
+        assert {type(action) for action in last} == {CloseOut}
 
 
 class Listed(Directory):
@@ -407,3 +422,38 @@ def keeper_with(house: House) -> Housekeeper:
     keeper = keeper_of(house)
     keeper.limits = replace(LIMITS, observe_every=100 * HOUR)
     return keeper
+
+
+def test_finds_what_is_held_of_a_fixed_expiry_until_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = Dated()
+    house.report(2, 2_000, 1_600)
+    house.at(2 * 86_400)
+    keeper = keeper_of(house)
+    keeper.directory.known = {ACCOUNT}
+    expired = Instrument.future(ETH, house.day).encode()
+    living = Instrument.future(ETH, house.day + 7).encode()
+    held = [one << 208 | 3 * WAD << 104 for one in (expired, living)]
+    asked: list[bytes] = []
+    ask = Housekeeper._ask
+
+    def answer(self: Housekeeper, function: ContractFunction, block: object) -> object:
+        if function.fn_name == "portfolio":
+            asked.append(function.args[0])
+            return 0, [], held
+        if function.fn_name == "marketView":
+            return 2_000 * WAD, 0, 0
+        return ask(self, function, block)
+
+    monkeypatch.setattr(Housekeeper, "_ask", answer)
+    assert keeper.look().positions == ()
+    assert asked == []
+    assert fixes(house) == [Fix(ETH, house.day, (PHASE + 2,) * 6)]
+    found = PositionSeen(ACCOUNT, expired, 6_000 * WAD, is_final=True)
+    assert keeper.look().positions == (found,)
+    held.clear()
+    assert keeper.look().positions == ()
+    seen = len(asked)
+    assert keeper.look().positions == ()
+    assert len(asked) == seen
