@@ -16,9 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 from plimsoll.reports import Batch, PremiumReport, SurfaceBatch, SurfaceReport, report_domain
-from plimsoll.risk import model, oracle, params
-from plimsoll.risk.model import WAD, AssetState, Inputs, PriceStatus, UnderlyingState
+from plimsoll.risk import model, oracle, params, surface
+from plimsoll.risk.model import WAD, AssetState, ExpiryState, Inputs, PriceStatus, UnderlyingState
 from plimsoll.risk.oracle import (
     Answer,
     Funding,
@@ -33,6 +35,7 @@ from plimsoll.risk.params import (
     GlobalParams,
     Kind,
     MarketParams,
+    OptionsParams,
     RateKind,
     RateMarketParams,
     RateSourceParams,
@@ -78,6 +81,35 @@ def new_engine(evm: Evm, manager: Contract) -> Contract:
     modules = evm.deploy("ParameterModule", manager), evm.deploy("ReportModule", manager)
     risk = evm.deploy("RiskModule", manager, table)
     return evm.deploy("MarginEngine", manager, *modules, risk, table)
+
+
+def mapping_slot(key: int, slot: int) -> int:
+    """Where a mapping with keys of a word keeps one of its values."""
+    return int.from_bytes(keccak(key.to_bytes(32, "big") + slot.to_bytes(32, "big")), "big")
+
+
+_slots: dict[bytes, tuple[int, int]] = {}
+
+
+def expiry_slots(engine: Contract) -> tuple[int, int]:
+    """The slots of the mappings of slices and of fixings, found by what the engine's views show of
+    a word put there."""
+    code = keccak(engine.evm.code(engine))
+    if code not in _slots:
+        surfaces, samples = (
+            next(slot for slot in range(100) if _shows(engine, slot, view))
+            for view in ("surface", "fixing")
+        )
+        _slots[code] = surfaces, samples
+    return _slots[code]
+
+
+def _shows(engine: Contract, slot: int, view: str) -> bool:
+    probe = surface.pack(surface.Slice(1, 1, 1, 1, 1, 1, 1), 1)
+    with engine.evm.anchored():
+        engine.evm.set_storage(engine, mapping_slot(255 << 12 | 1, slot), probe)
+        told = getattr(engine.call, view)(255, 1)
+        return bool(told.observedAt if view == "surface" else told.sum)
 
 
 @dataclass
@@ -134,6 +166,7 @@ class Underlying:
     funding_cap: int = 0
     market: MarketParams | None = None
     gauge: oracle.Gauge = field(default_factory=oracle.Gauge)
+    options: OptionsParams | None = None
 
     def params(self) -> UnderlyingParams:
         return UnderlyingParams.from_word(self.risk.target)
@@ -182,6 +215,7 @@ class Market:
         self.assets: dict[int, Asset] = {}
         self.gauges: dict[int, oracle.Gauge] = {}
         """Of underlyings that were sampled before they were listed."""
+        self.expiries: dict[tuple[int, int], ExpiryState] = {}
         self.global_ = Ramp(0)
         self.sequencer: Feed | None = None
         self.sequencer_grace = 0
@@ -239,6 +273,22 @@ class Market:
             self.engine.setUp(Kind.MARKET, u, market.word)
             self.underlyings[u].market = market
         return self.underlyings[u]
+
+    def set_options(self, u: int, word: OptionsParams) -> None:
+        """Lets options and futures on an underlying be listed; before the seal."""
+        self.engine.setUp(Kind.OPTIONS, u, word.word)
+        self.underlyings[u].options = word
+
+    def store_expiry(self, u: int, day: int, state: ExpiryState) -> None:
+        """Writes a slice and samples where the engine keeps them: also what no report could say."""
+        packed = 0 if state.slice is None else surface.pack(state.slice, state.observed_at)
+        surfaces, samples = expiry_slots(self.engine)
+        key = (u << 12) | day
+        self.evm.set_storage(self.engine, mapping_slot(key, surfaces), packed)
+        self.evm.set_storage(
+            self.engine, mapping_slot(key, samples), state.sum | state.samples << 97
+        )
+        self.expiries[u, day] = state
 
     def _add_second(self, u: int, price: int, decimals: int, max_age: int, deviation: int) -> None:
         feed = self.new_feed(price, decimals)
@@ -391,6 +441,10 @@ class Market:
         report = SurfaceReport(u, self.now - age, tuple(slices))
         signed = tuple(report.sign(actor(name), domain) for name in REPORTERS[:QUORUM])
         self.engine.reportSurface(*SurfaceBatch(u, signed).arguments())
+        for piece in slices:
+            seen = self.expiries.get((u, piece.expiry_day), ExpiryState())
+            seen = replace(seen, slice=piece, observed_at=self.now - age)
+            self.expiries[u, piece.expiry_day] = seen
 
     def freeze(self, u: int, price: int) -> None:
         """Freezes the price of a feed that has been broken for long; before the seal."""
@@ -532,12 +586,14 @@ class Market:
         chain = self.evm.snapshot()
         underlyings = {u: one.copy() for u, one in self.underlyings.items()}
         assets = {c: one.copy() for c, one in self.assets.items()}
+        expiries = dict(self.expiries)
         global_, sealed = replace(self.global_), self.sealed
 
         def go_back() -> None:
             self.evm.revert(chain)
             self.underlyings = {u: one.copy() for u, one in underlyings.items()}
             self.assets = {c: one.copy() for c, one in assets.items()}
+            self.expiries = dict(expiries)
             self.global_, self.sealed = replace(global_), sealed
 
         return go_back
@@ -562,6 +618,8 @@ class Market:
             assets={c: self._asset_state(asset) for c, asset in self.assets.items()},
             initial_factor=factors.initial_factor,
             band_ceiling=current.band_ceiling,
+            expiries=dict(self.expiries),
+            now=self.now,
         )
 
     def _underlying_state(self, u: int) -> UnderlyingState:
@@ -574,6 +632,7 @@ class Market:
             funding_index=underlying.funding_at(self.now),
             initial_gauge=underlying.gauge.gauge,
             maintenance_gauge=underlying.gauge.maintenance(self.now),
+            options=None if underlying.options is None else underlying.options.terms(),
         )
 
     def _asset_state(self, asset: Asset) -> AssetState:

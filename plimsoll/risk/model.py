@@ -26,7 +26,9 @@ from plimsoll.risk.grid import window_loss as window_loss
 from plimsoll.risk.instruments import Instrument, InstrumentError, Kind
 from plimsoll.risk.instruments import perpetual as perpetual
 from plimsoll.risk.instruments import underlying_of as underlying_of
-from plimsoll.risk.options import ExpiryState, Greeks, OptionTerms
+from plimsoll.risk.options import ExpiryState as ExpiryState
+from plimsoll.risk.options import Greeks
+from plimsoll.risk.options import OptionTerms as OptionTerms
 
 MILLION = 10**6
 
