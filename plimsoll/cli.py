@@ -31,6 +31,7 @@ from plimsoll.records import (
     Margin,
     MarginParts,
     Portfolio,
+    UnderlyingRisk,
 )
 from plimsoll.reporter.settings import reporter_on, surface_reporter_beside
 from plimsoll.risk.params import Kind
@@ -182,6 +183,9 @@ def risk(ctx: click.Context, account: AccountId) -> None:
             for each in now.underlyings
         ],
     )
+    if greeks := _greek_rows(now.underlyings, names):
+        header = ["underlying", "delta", "gamma per $", "vega per point", "theta per day"]
+        show.table("Greeks", header, greeks)
     show.table(
         "Positions",
         ["instrument", "size", "quote"],
@@ -542,6 +546,21 @@ def _parts_rows(initial: MarginParts, maintenance: MarginParts) -> list[list[str
             show_up(maintenance.position_charge),
         ],
         ["band", show_up(initial.band), show_up(maintenance.band)],
+        *([["term", show_up(initial.term), show_up(maintenance.term)]] if initial.term else []),
+    ]
+
+
+def _greek_rows(risks: Sequence[UnderlyingRisk], names: dict[int, str]) -> list[list[str]]:
+    return [
+        [
+            names.get(each.underlying, str(each.underlying)),
+            show_down(each.delta, _UNIT_PLACES),
+            show_down(each.gamma, _UNIT_PLACES),
+            show_down(each.vega / 100),
+            show_down(each.theta),
+        ]
+        for each in risks
+        if each.is_curved
     ]
 
 

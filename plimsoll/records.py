@@ -90,6 +90,8 @@ class MarginParts:
     collateral_charge: Decimal
     position_charge: Decimal
     band: Decimal
+    term: Decimal = Decimal(0)
+    """What the expiries' carry and volatility may do apart from each other."""
 
     @classmethod
     def decode(cls, raw: Sequence[int]) -> Self:
@@ -105,6 +107,17 @@ class UnderlyingRisk:
     worst_case: Decimal
     """Gain or loss in the worst joint scenario."""
     funding_index: Decimal
+    gamma: Decimal = Decimal(0)
+    """Units that `delta` grows by with a dollar of the price."""
+    vega: Decimal = Decimal(0)
+    """Dollars with 1.00 more of volatility."""
+    theta: Decimal = Decimal(0)
+    """Dollars a day."""
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether options move it."""
+        return any((self.gamma, self.vega, self.theta))
 
     @classmethod
     def decode(cls, raw: Sequence[Any]) -> Self:
