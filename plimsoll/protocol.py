@@ -109,9 +109,14 @@ class Plimsoll:
         """A token by its id or, where the deployment names it, its symbol."""
         return Asset(self.chain, _id_of(asset, self.chain.addresses.assets, "asset"))
 
-    def market(self, underlying: int | str) -> Market:
-        """The perpetual on an underlying, by its id or symbol."""
+    def market(self, underlying: int | str | Instrument) -> Market:
+        """An instrument, itself or by its name such as "ETH-25DEC26-2000-C"; of an underlying, by
+        id or symbol, the perpetual."""
         known = self.chain.addresses.underlyings
+        if isinstance(underlying, Instrument):
+            return Market(self.chain, underlying)
+        if isinstance(underlying, str) and underlying not in known and "-" in underlying:
+            return Market(self.chain, Instrument.parse(underlying, known))
         return Market(self.chain, Instrument.perpetual(_id_of(underlying, known, "underlying")))
 
     def trade(self, maker: SignedOrder, taker: SignedOrder, quantity: Amount) -> Receipt:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from plimsoll.errors import MalformedIdError
 from plimsoll.instruments import Instrument, Position
 from plimsoll.records import Portfolio
 from plimsoll.risk.options import OptionTerms
@@ -108,3 +109,17 @@ def test_a_trade_in_an_option_is_foreseen(house: House) -> None:
     )
     assert before.equity == 1_000
     assert after.initial_margin > before.initial_margin == 0
+
+
+def test_a_market_is_named_as_people_name_it(house: House) -> None:
+    day = first(house)
+    put = Instrument.option(ETH, day, 2_000, put=True)
+    name = put.name({ETH: "ETH"})
+    assert house.deployer.market(name).instrument == put
+    assert house.deployer.market(put).instrument == put
+    assert house.deployer.market("ETH").instrument == Instrument.perpetual(ETH)
+    assert house.deployer.market("ETH-PERPETUAL").instrument == Instrument.perpetual(ETH)
+    with pytest.raises(MalformedIdError, match="DOGE"):
+        house.deployer.market("DOGE-4DEC26")
+    with pytest.raises(MalformedIdError, match="the deployment names"):
+        house.deployer.market("DOGE")
