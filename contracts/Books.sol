@@ -2,13 +2,22 @@
 pragma solidity 0.8.30;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
+import {FixingState, Funding, IHaircutRegistry, Kind, Parameter, Surface} from "../interfaces/IHaircutRegistry.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
+import {IOracleAdapter, Volatility} from "../interfaces/IOracleAdapter.sol";
 import {Holding, Instrument, Margin, Portfolio, Position} from "../interfaces/Types.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
+import {Black76} from "./libraries/Black76.sol";
 import {BPS, UNITS_LIMIT, WAD} from "./libraries/Constants.sol";
+import {Curves} from "./libraries/Curves.sol";
+import {Grid} from "./libraries/Grid.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
+import {Memory} from "./libraries/Memory.sol";
+import {Modules} from "./libraries/Modules.sol";
+import {Normal} from "./libraries/Normal.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {Positions} from "./libraries/Positions.sol";
@@ -24,6 +33,7 @@ import {Sources} from "./libraries/Sources.sol";
 abstract contract Books is HaircutRegistry {
     using Holdings for Holding;
     using Instruments for Instrument;
+    using Memory for uint256;
     using Observations for uint256;
     using Positions for Position;
     using Quotes for Quote;
@@ -69,6 +79,78 @@ abstract contract Books is HaircutRegistry {
         uint256 scanNow;
         uint256 band;
         uint256 bandNow;
+        /// Net dollars; what prices above their stable ones add to them; bands of doubtful prices: 36 decimals, the
+        /// last times bps.
+        int256 value;
+        uint256 ahead;
+        uint256 favour;
+        /// What only books with something dated have. `Curves.table`, zero without; the strike that was opened last.
+        uint256 dated;
+        uint256 positions;
+        uint256 strikes;
+        /// Whether something dated is not a long option.
+        bool owes;
+        /// Value of options that are held long, 36 decimals.
+        uint256 paid;
+        /// Charges of options, dollars with 18 decimals, each rounded up: those of both levels, and at each.
+        uint256 term;
+        uint256 options;
+        uint256 optionsNow;
+        /// `Grid`: losses of each row in maintenance, and the totals in its eleven states.
+        uint256 losses;
+        uint256 totals;
+    }
+
+    /// @dev Where the cubics of the normal distribution are.
+    address internal immutable _normalTable;
+
+    /// @dev What observes: it runs on the engine's storage.
+    address internal immutable _reportModule;
+
+    constructor(address normalTable, address reportModule) {
+        (_normalTable, _reportModule) = (normalTable, reportModule);
+    }
+
+    // What a margin does not need stands in the module that has its code anyway.
+
+    /// @inheritdoc IOracleAdapter
+    function observe(uint16[] calldata) external override {
+        Modules.run(_reportModule);
+    }
+
+    /// @inheritdoc IOracleAdapter
+    function observeRates(uint16[] calldata) external override {
+        Modules.run(_reportModule);
+    }
+
+    /// @inheritdoc IOracleAdapter
+    function updatePyth(address, bytes[] calldata) external payable override {
+        Modules.run(_reportModule);
+    }
+
+    /// @inheritdoc IOracleAdapter
+    function volatility(uint16) external view override returns (Volatility memory) {
+        Modules.answer(_reportModule);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function parameter(Kind, uint16) external view override returns (Parameter memory) {
+        Modules.answer(_reportModule);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function funding(uint16) external view override returns (Funding memory) {
+        Modules.answer(_reportModule);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function surface(uint16, uint16) external view override returns (Surface memory) {
+        Modules.answer(_reportModule);
+    }
+
+    /// @inheritdoc IHaircutRegistry
+    function fixing(uint16, uint16) external view override returns (FixingState memory) {
+        Modules.answer(_reportModule);
     }
 
     /// @dev Reads every word, price and rate that a margin needs, once each.
@@ -82,6 +164,7 @@ abstract contract Books is HaircutRegistry {
         // Counts of what is in calldata do not overflow.
         unchecked {
             book.rows = Rows.allocate(PriceMath.min(holdings.length + positions.length, 255));
+            book.positions = positions.length;
             for (uint256 i; i < holdings.length; ++i) {
                 Holding holding;
                 // A word within the array, which the decoder has found within calldata.
@@ -193,7 +276,10 @@ abstract contract Books is HaircutRegistry {
 
     function _addPosition(Book memory book, Position position) private view {
         Instrument instrument = position.instrument();
-        if (!instrument.isPerpetual()) revert IMarginEngine.UnknownInstrument(instrument);
+        if (!instrument.isPerpetual()) {
+            _addDated(book, instrument, position);
+            return;
+        }
         uint256 underlying = instrument.underlying();
         Row row = _rowOf(book, underlying);
         int256 size = position.size();
@@ -203,7 +289,15 @@ abstract contract Books is HaircutRegistry {
             book.cash += position.quote();
             book.funding += size * _fundingIndex(underlying);
             row.addDelta(size);
-            uint256 notional = (PriceMath.abs(size) * row.quote().index() + (WAD - 1)) / WAD;
+            _charge(book, row, PriceMath.abs(size), row.quote().index());
+        }
+    }
+
+    /// @dev Closing cost and concentration of a perpetual or a future.
+    function _charge(Book memory book, Row row, uint256 size, uint256 mark) private pure {
+        // As in `_addPosition`; a forward is below 2^96.
+        unchecked {
+            uint256 notional = (size * mark + (WAD - 1)) / WAD;
             uint256 terms = row.terms();
             uint256 termsNow = row.termsNow();
             uint256 closing = notional * Params.closing(terms);
@@ -216,6 +310,78 @@ abstract contract Books is HaircutRegistry {
                 book.concentrationShift += _concentrationUp(notional, Params.concentration(termsNow)) - concentration;
             }
         }
+    }
+
+    /// @dev A future or an option: into its expiry, or into its strike, to be priced with all that is held of it.
+    function _addDated(Book memory book, Instrument instrument, Position position) private view {
+        if (!instrument.isDated() || !instrument.isCanonical()) revert IMarginEngine.UnknownInstrument(instrument);
+        if (book.dated == 0) book.dated = Curves.table(book.positions);
+        uint256 expiry = _expiryOf(book, instrument);
+        int256 size = position.size();
+        bool isOption = instrument.kind() == Instruments.OPTION;
+        // Sums of sizes are below 2^111; a settlement is below 2^97, and so is a strike.
+        unchecked {
+            book.cash += position.quote();
+            if (size < 0 || !isOption) book.owes = true;
+            if (expiry.get(Curves.LIVE) == 0) {
+                int256 value = size * int256(_payoff(instrument, expiry.get(Curves.FORWARD)));
+                expiry.get(Curves.CURVE).add(Curves.FIXED, value);
+                if (value > 0) book.paid += uint256(value);
+                return;
+            }
+            if (!isOption) {
+                expiry.add(Curves.FUTURES, size);
+                Row row = Row.wrap(expiry.get(Curves.CURVE).get(Curves.ROW));
+                _charge(book, row, PriceMath.abs(size), expiry.get(Curves.FORWARD));
+                return;
+            }
+            (uint256 place, uint256 strike) = Curves.find(book.dated, instrument.strikeKey());
+            if (strike == 0) {
+                strike = Curves.openStrike(expiry, instrument.strikeKey(), instrument.strike());
+                place.set(0, strike);
+                strike.set(Curves.NEXT, book.strikes);
+                book.strikes = strike;
+            }
+            if (instrument.isPut()) {
+                strike.add(Curves.PUT_SIZE, size);
+                expiry.add(Curves.PUTS, size);
+                expiry.get(Curves.CURVE).add(Curves.FIXED, size * int256(strike.get(Curves.STRIKE)));
+            } else {
+                strike.add(Curves.CALL_SIZE, size);
+            }
+        }
+    }
+
+    /// @dev The expiry of a dated instrument, opened with its underlying when it first appears.
+    function _expiryOf(Book memory book, Instrument instrument) private view returns (uint256 expiry) {
+        uint256 key = instrument.expiryKey();
+        uint256 place;
+        (place, expiry) = Curves.find(book.dated, key);
+        if (expiry != 0) return expiry;
+        Row row = _rowOf(book, instrument.underlying());
+        (uint256 slice, uint256 samples) = _datesOf(instrument);
+        uint256 curve = row.curve();
+        if (curve == 0) curve = Curves.open(row, _words[_key(Kind.OPTIONS, instrument.underlying())]);
+        expiry = Curves.openExpiry(curve, key, instrument.expiry(), slice, samples);
+        place.set(0, expiry);
+    }
+
+    /// @dev The surface of a dated instrument's expiry and the samples of its fixing; without the first once the second
+    /// is complete.
+    function _datesOf(Instrument instrument) internal view returns (uint256 slice, uint256 samples) {
+        uint256 key = instrument.expiryKey();
+        if (block.timestamp + Curves.FIXING_TIME >= instrument.expiry()) samples = _samples[key];
+        if (Curves.missing(samples) == 0) return (0, samples);
+        slice = _surfaces[key];
+        if (slice == 0) revert IMarginEngine.UnknownInstrument(instrument);
+    }
+
+    /// @dev What a unit is worth at a settlement price.
+    function _payoff(Instrument instrument, uint256 price) internal pure returns (uint256) {
+        if (instrument.kind() == Instruments.FUTURE) return price;
+        uint256 strike = instrument.strike();
+        (uint256 more, uint256 less) = instrument.isPut() ? (strike, price) : (price, strike);
+        return more > less ? more - less : 0;
     }
 
     function _concentrationUp(uint256 notional, uint256 rate) private pure returns (uint256) {
@@ -231,40 +397,256 @@ abstract contract Books is HaircutRegistry {
 
     /// @dev Sums the rows and rounds each part of both margins once.
     function _conclude(Book memory book, Margin memory result) internal view {
-        uint256 ahead;
-        uint256 favour;
-        int256 value;
-        uint256 doubted;
-        (value, ahead, favour, book.band, book.bandNow, doubted) =
-            Rows.sum(book.rows, book.count, _bandCeiling(book.global));
-        uint256 loss = Scan.loss(book.rows, book.count, false);
-        // Without a ramp both levels scan the same.
-        uint256 lossNow = book.ramps ? Scan.loss(book.rows, book.count, true) : loss;
-        uint256 k = Params.initialFactor(book.global);
-        // docs/margin.md, 8, bounds the sum of losses below 2^238, and k below 2^16. Charges are below 2^202: the
-        // greatest is concentration, 255 positions of 2^194.
+        // docs/margin.md, 8: charges are below 2^202, the greatest is concentration: 255 positions of 2^194.
         unchecked {
-            book.scan = PriceMath.ceilDiv(k * loss, 300 * WAD * BPS * BPS);
-            book.scanNow = PriceMath.ceilDiv(lossNow, 300 * WAD * BPS);
             book.collateralNow = _perBpsUp(book.collateral + book.collateralShift);
             book.collateral = _perBpsUp(book.collateral + book.crowding);
             book.closingNow = _perBpsUp(book.closing + book.closingShift) + book.concentration + book.concentrationShift;
             book.closing = _perBpsUp(book.closing) + book.concentration;
-            book.band = _perWadBpsUp(book.band);
-            book.bandNow = _perWadBpsUp(book.bandNow);
-            uint256 required = book.scanNow + book.collateralNow + book.closingNow + book.bandNow;
-            uint256 own = book.scan + book.collateral + book.closing + book.band;
-            uint256 least = _perBpsUp(k * required);
-            result.maintenanceMargin = required;
-            result.initialMargin = own > least ? own : least;
-            // Assets round down, what is held back rounds up; cash and the sums' quotients are far from int256's ends.
-            int256 equity = book.cash + PriceMath.floorDiv(value - book.funding, int256(WAD));
+        }
+        if (book.dated == 0) {
+            _scan(book);
+            (result.initialMargin, result.maintenanceMargin) = _required(book);
+        } else {
+            _concludeDated(book, result);
+        }
+        uint256 required = result.maintenanceMargin;
+        // Assets round down, what is held back rounds up; cash and the sums' quotients are far from int256's ends.
+        unchecked {
+            int256 equity = book.cash + PriceMath.floorDiv(book.value - book.funding, int256(WAD));
             result.equity = equity;
-            result.initialEquity = equity - int256((ahead + book.excess + (WAD - 1)) / WAD);
-            result.maintenanceEquity = equity + int256(favour / (WAD * BPS));
+            result.initialEquity = equity - int256((book.ahead + book.excess + (WAD - 1)) / WAD);
+            result.maintenanceEquity = equity + int256(book.favour / (WAD * BPS));
             // Less than a hundredth of what is required anyway is dust: it neither stops credit nor shields from
             // auctions.
-            result.doubtful = 100 * ((doubted + book.doubted + (WAD - 1)) / WAD) > required;
+            result.doubtful = 100 * ((book.doubted + (WAD - 1)) / WAD) > required;
+        }
+    }
+
+    /// @dev Both margins as the sum of their parts.
+    function _required(Book memory book) private pure returns (uint256 initial, uint256 maintenance) {
+        // Parts are below 2^240, k below 2^16.
+        unchecked {
+            maintenance = book.scanNow + book.collateralNow + book.closingNow + book.bandNow + book.term;
+            initial = book.scan + book.collateral + book.closing + book.band + book.term;
+            uint256 least = _perBpsUp(Params.initialFactor(book.global) * maintenance);
+            if (initial < least) initial = least;
+        }
+    }
+
+    /// @dev Scan and bands of what is linear, in closed form.
+    function _scan(Book memory book) private view {
+        uint256 doubted;
+        (book.value, book.ahead, book.favour, book.band, book.bandNow, doubted) =
+            Rows.sum(book.rows, book.count, _bandCeiling(book.global));
+        uint256 loss = Scan.loss(book.rows, book.count, false);
+        // Without a ramp both levels scan the same.
+        uint256 lossNow = book.ramps ? Scan.loss(book.rows, book.count, true) : loss;
+        // docs/margin.md, 8, bounds the sum of losses below 2^238, and k below 2^16.
+        unchecked {
+            book.doubted += doubted;
+            book.scan = PriceMath.ceilDiv(Params.initialFactor(book.global) * loss, 300 * WAD * BPS * BPS);
+            book.scanNow = PriceMath.ceilDiv(lossNow, 300 * WAD * BPS);
+            book.band = _perWadBpsUp(book.band);
+            book.bandNow = _perWadBpsUp(book.bandNow);
+        }
+    }
+
+    /// @dev Margins of a book with something dated.
+    function _concludeDated(Book memory book, Margin memory result) private view {
+        _priceStrikes(book);
+        uint256 initialMost = type(uint256).max;
+        uint256 maintenanceMost = type(uint256).max;
+        // Who owes nothing loses at most what his options are worth, beside what is linear.
+        if (!book.owes) {
+            uint256 doubted = book.doubted;
+            _scan(book);
+            book.doubted = doubted;
+            (initialMost, maintenanceMost) = _required(book);
+            // Marks of 255 sizes: below 2^208.
+            unchecked {
+                uint256 paid = (book.paid + (WAD - 1)) / WAD;
+                initialMost += paid;
+                maintenanceMost += paid;
+            }
+        }
+        _scanGrid(book);
+        // Below 2^210 each.
+        unchecked {
+            book.closing += book.options;
+            book.closingNow += book.optionsNow;
+        }
+        (uint256 initial, uint256 maintenance) = _required(book);
+        result.initialMargin = PriceMath.min(initial, initialMost);
+        result.maintenanceMargin = PriceMath.min(maintenance, maintenanceMost);
+    }
+
+    /// @dev Values of every strike in all states, and the charges of its options.
+    function _priceStrikes(Book memory book) private view {
+        uint256 strike = book.strikes;
+        if (strike == 0) return;
+        uint256 table = Normal.load(_normalTable);
+        for (; strike != 0; strike = strike.get(Curves.NEXT)) {
+            uint256 expiry = strike.get(Curves.EXPIRY);
+            // Sizes below 2^111, prices below 2^97: sums below 2^208.
+            unchecked {
+                int256 net = strike.signed(Curves.CALL_SIZE) + strike.signed(Curves.PUT_SIZE);
+                strike.setSigned(Curves.NET, net);
+                Black76.addStates(
+                    table, strike + Curves.KERNEL, expiry + Curves.PAIRS, expiry.get(Curves.CURVE) + Curves.SUMS
+                );
+                expiry.add(Curves.SLOPE, net * strike.signed(Curves.DELTA));
+                expiry.add(
+                    Curves.VEGA, net * (strike.signed(Curves.PRICES + 0x20) - strike.signed(Curves.PRICES + 0x40))
+                );
+                _chargeStrike(book, strike, expiry, net);
+            }
+        }
+    }
+
+    /// @dev docs/options.md, 6, Liquidity.
+    function _chargeStrike(Book memory book, uint256 strike, uint256 expiry, int256 net) private pure {
+        uint256 curve = expiry.get(Curves.CURVE);
+        Row row = Row.wrap(curve.get(Curves.ROW));
+        uint256 mark = strike.get(Curves.PRICES);
+        _chargeOption(book, row, curve, strike.signed(Curves.CALL_SIZE), mark);
+        // A put by parity; a call is never below what its forward is above the strike.
+        unchecked {
+            mark = mark + strike.get(Curves.STRIKE) - expiry.get(Curves.FORWARD);
+        }
+        _chargeOption(book, row, curve, strike.signed(Curves.PUT_SIZE), mark);
+        if (net == 0) return;
+        uint256 reach = Params.reachUp(row.termsNow());
+        // Dollars below 2^146, range 2^14, weight 2^60; a deviation is not zero beneath the weight.
+        unchecked {
+            uint256 weight = WAD;
+            if (net > 0) {
+                uint256 deviation = strike.get(Curves.DEVIATIONS);
+                if (deviation == 0) deviation = 1;
+                weight = PriceMath.min(WAD, PriceMath.ceilDiv(2 * reach * 1e32, 15 * deviation));
+            }
+            uint256 notional = (PriceMath.abs(net) * row.quote().index() + (WAD - 1)) / WAD;
+            uint256 kink =
+                PriceMath.ceilDiv(notional * reach * expiry.get(Curves.LIVE) * weight, 12 * Curves.SAMPLES * BPS * WAD);
+            book.options += kink;
+            book.optionsNow += kink;
+        }
+    }
+
+    /// @dev What closing an option costs, of a long one at most what it is worth.
+    function _chargeOption(Book memory book, Row row, uint256 curve, int256 size, uint256 mark) private pure {
+        if (size == 0) return;
+        // As in `_addPosition`; marks are below 2^97.
+        unchecked {
+            uint256 units = PriceMath.abs(size);
+            uint256 notional = (units * row.quote().index() + (WAD - 1)) / WAD;
+            uint256 closing = _perBpsUp(notional * Params.optionClosing(curve.get(Curves.OPTIONS)));
+            uint256 terms = row.terms();
+            uint256 termsNow = row.termsNow();
+            uint256 charge = closing + _concentrationUp(notional, Params.concentration(terms));
+            uint256 chargeNow =
+                termsNow == terms ? charge : closing + _concentrationUp(notional, Params.concentration(termsNow));
+            if (size > 0) {
+                uint256 worth = units * mark;
+                book.paid += worth;
+                worth /= WAD;
+                charge = PriceMath.min(charge, worth);
+                chargeNow = PriceMath.min(chargeNow, worth);
+            }
+            book.options += charge;
+            book.optionsNow += chargeNow;
+        }
+    }
+
+    /// @dev Scan, bands and equity over the whole grid.
+    function _scanGrid(Book memory book) private view {
+        (book.value, book.ahead, book.favour, book.band, book.bandNow) = (0, 0, 0, 0, 0);
+        // Losses of all rows in maintenance, the totals of both levels, and room for those of one row.
+        uint256 losses = Memory.take((book.count + 4) * Grid.SIZE);
+        book.losses = losses;
+        // 255 rows at most; docs/options.md, 5, bounds what is summed.
+        unchecked {
+            uint256 totals = losses + book.count * Grid.SIZE;
+            book.totals = totals;
+            uint256 k = Params.initialFactor(book.global);
+            for (uint256 i; i < book.count; ++i) {
+                Row row = Rows.at(book.rows, i);
+                _sumRow(book, row, losses, totals + 2 * Grid.SIZE);
+                uint256 initial = totals + 3 * Grid.SIZE;
+                uint256 terms = row.terms();
+                uint256 termsNow = row.termsNow();
+                Grid.fillInitial(
+                    initial, losses, row.curve(), row.exposure(), Params.reachUp(termsNow), k * Params.reachUp(terms)
+                );
+                Grid.weigh(initial);
+                Grid.weigh(losses);
+                Grid.addWindows(totals, losses, Params.window(termsNow));
+                Grid.addWindows(totals + Grid.SIZE, initial, Params.window(terms));
+                losses += Grid.SIZE;
+            }
+            book.scanNow = Grid.dollarsUp(totals);
+            book.scan = Grid.dollarsUp(totals + Grid.SIZE);
+            book.band = _perWadBpsUp(book.band);
+            book.bandNow = _perWadBpsUp(book.bandNow);
+        }
+    }
+
+    /// @dev Losses of a row, and what it adds to equity and to the bands.
+    /// @param steady Where losses at the volatility of now go.
+    function _sumRow(Book memory book, Row row, uint256 losses, uint256 steady) private view {
+        Quote quote = row.quote();
+        uint256 curve = row.curve();
+        // Deltas below 2^112, prices below 2^94; docs/options.md, 5.
+        unchecked {
+            int256 exposure = row.delta() * int256(quote.index());
+            row.setExposure(exposure);
+            uint256 reach = Params.reachUp(row.termsNow());
+            int256 over = exposure - row.delta() * int256(quote.stable());
+            int256 value = exposure;
+            if (curve != 0) {
+                _sumExpiries(book, curve);
+                int256 held = curve.signed(Grid.CENTER);
+                over += held - curve.signed(Grid.AT_STABLE);
+                value += held + curve.signed(Curves.FIXED);
+            }
+            book.value += value;
+            if (over > 0) book.ahead += uint256(over);
+            Grid.fill(losses, steady, curve, exposure, reach);
+            uint256 doubts = curve == 0 ? 0 : curve.get(Curves.DOUBTS);
+            if (!quote.isOk() || doubts & Curves.LATE != 0) {
+                book.doubted += PriceMath.abs(exposure);
+                if (curve != 0) book.doubted += (Grid.largest(losses) + 29_999) / 30_000;
+            } else if (doubts != 0) {
+                book.doubted += (Grid.furthest(losses, steady) + 29_999) / 30_000;
+            }
+            uint256 band = quote.band();
+            book.band += Grid.bandUp(steady, curve, exposure, band, reach);
+            if (quote.isOk()) {
+                uint256 bandNow = PriceMath.min(Params.band(row.termsNow()), _bandCeiling(book.global));
+                book.bandNow += Grid.bandUp(steady, curve, exposure, bandNow, reach);
+            } else {
+                book.favour += Grid.favourDown(steady, curve, exposure, band, reach);
+            }
+        }
+    }
+
+    /// @dev Adds futures, and puts by parity, to the values of a curve, and takes the term charges of its expiries.
+    function _sumExpiries(Book memory book, uint256 curve) private pure {
+        uint256 options = curve.get(Curves.OPTIONS);
+        // Sizes below 2^111, forwards below 2^97, deltas with 41 bits more: charges below 2^210.
+        unchecked {
+            for (uint256 expiry = curve.get(Curves.EXPIRIES); expiry != 0; expiry = expiry.get(Curves.NEXT)) {
+                if (expiry.get(Curves.LIVE) == 0) continue;
+                int256 linear = expiry.signed(Curves.FUTURES) - expiry.signed(Curves.PUTS);
+                if (linear != 0) Grid.addLinear(curve + Curves.SUMS, expiry + Curves.PAIRS, linear);
+                int256 slope = expiry.signed(Curves.SLOPE) + (linear << 41);
+                expiry.setSigned(Curves.SLOPE, slope);
+                uint256 moved = (PriceMath.abs(slope) * expiry.get(Curves.FORWARD) + ((1 << 41) - 1)) >> 41;
+                uint256 root = FixedPointMathLib.sqrt(expiry.get(Curves.TIME) * 1e12 / Curves.YEAR);
+                uint256 term = PriceMath.ceilDiv(moved * Params.termForward(options) * root, BPS * 1e6 * WAD);
+                uint256 twist = PriceMath.abs(expiry.signed(Curves.VEGA));
+                book.term += term + PriceMath.ceilDiv(twist * Params.termVol(options), 2 * BPS * WAD);
+            }
         }
     }
 

@@ -80,7 +80,7 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     }
 
     /// @inheritdoc IHaircutRegistry
-    function parameter(Kind kind, uint16 id) external view returns (Parameter memory result) {
+    function parameter(Kind kind, uint16 id) external view virtual returns (Parameter memory result) {
         Submission memory submission = _submissions[_key(kind, id)];
         result.target = _target(kind, id);
         (result.current, result.rampEnd) = _current(kind, id, result.target);
@@ -88,7 +88,7 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     }
 
     /// @inheritdoc IHaircutRegistry
-    function funding(uint16 underlying) external view returns (Funding memory result) {
+    function funding(uint16 underlying) external view virtual returns (Funding memory result) {
         uint256 word = _fundings[_requireKnown(underlying)];
         result.index = Fundings.indexAt(word, block.timestamp);
         result.since = Fundings.time(word);
@@ -97,14 +97,14 @@ abstract contract HaircutRegistry is IHaircutRegistry, OracleAdapter, AccessMana
     }
 
     /// @inheritdoc IHaircutRegistry
-    function surface(uint16 underlying, uint16 expiryDay) external view returns (Surface memory result) {
+    function surface(uint16 underlying, uint16 expiryDay) external view virtual returns (Surface memory result) {
         uint256 slot = _surfaces[_expiryKey(underlying, expiryDay)];
         result.observedAt = Surfaces.observedAt(slot);
         if (slot != 0) result.slice = Surfaces.unpack(slot, expiryDay);
     }
 
     /// @inheritdoc IHaircutRegistry
-    function fixing(uint16 underlying, uint16 expiryDay) external view returns (FixingState memory) {
+    function fixing(uint16 underlying, uint16 expiryDay) external view virtual returns (FixingState memory) {
         uint256 word = _samples[_expiryKey(underlying, expiryDay)];
         return FixingState({samples: Fixings.count(word), sum: Fixings.sum(word)});
     }

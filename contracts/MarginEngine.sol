@@ -10,10 +10,13 @@ import {IRiskModule} from "../interfaces/IRiskModule.sol";
 import {Holding, Instrument, Margin, MarginParts, Portfolio, UnderlyingRisk} from "../interfaces/Types.sol";
 import {Books} from "./Books.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
-import {WAD} from "./libraries/Constants.sol";
+import {Black76} from "./libraries/Black76.sol";
+import {BPS, WAD} from "./libraries/Constants.sol";
+import {Curves, MOST_MONEYNESS} from "./libraries/Curves.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Modules} from "./libraries/Modules.sol";
+import {NORMAL_TABLE_HASH} from "./libraries/Normal.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
@@ -37,17 +40,24 @@ contract MarginEngine is IMarginEngine, Books {
     /// @inheritdoc IMarginEngine
     address public immutable PARAMETER_MODULE;
     /// @inheritdoc IMarginEngine
-    address public immutable REPORT_MODULE;
-    /// @inheritdoc IMarginEngine
     address public immutable RISK_MODULE;
-    /// @inheritdoc IMarginEngine
-    address public immutable NORMAL_TABLE;
 
     constructor(address manager, address parameterModule, address reportModule, address riskModule, address normalTable)
         HaircutRegistry(manager)
+        Books(normalTable, reportModule)
     {
-        (PARAMETER_MODULE, REPORT_MODULE, RISK_MODULE) = (parameterModule, reportModule, riskModule);
-        NORMAL_TABLE = normalTable;
+        if (normalTable.codehash != NORMAL_TABLE_HASH) revert WrongTable(normalTable, normalTable.codehash);
+        (PARAMETER_MODULE, RISK_MODULE) = (parameterModule, riskModule);
+    }
+
+    /// @inheritdoc IMarginEngine
+    function REPORT_MODULE() external view returns (address) {
+        return _reportModule;
+    }
+
+    /// @inheritdoc IMarginEngine
+    function NORMAL_TABLE() external view returns (address) {
+        return _normalTable;
     }
 
     /// @inheritdoc IMarginEngine
@@ -168,22 +178,22 @@ contract MarginEngine is IMarginEngine, Books {
 
     /// @inheritdoc IReportModule
     function reportPremium(uint16, PremiumReport[] calldata, bytes[] calldata) external {
-        Modules.run(REPORT_MODULE);
+        Modules.run(_reportModule);
     }
 
     /// @inheritdoc IReportModule
     function reportSurface(uint16, SurfaceReport[] calldata, bytes[] calldata) external {
-        Modules.run(REPORT_MODULE);
+        Modules.run(_reportModule);
     }
 
     /// @inheritdoc IReportModule
     function recordFixing(uint16, uint16, uint80[] calldata) external {
-        Modules.run(REPORT_MODULE);
+        Modules.run(_reportModule);
     }
 
     /// @inheritdoc IReportModule
     function sampleVolatility(uint16, uint80[] calldata) external {
-        Modules.run(REPORT_MODULE);
+        Modules.run(_reportModule);
     }
 
     /// @dev Fixes the rates of every yield token held.
@@ -198,17 +208,60 @@ contract MarginEngine is IMarginEngine, Books {
     function _market(Instrument instrument) private view returns (Market memory result, Quote quote) {
         uint256 underlying = instrument.underlying();
         uint256 word = _words[_key(Kind.MARKET, underlying)];
-        if (!instrument.isPerpetual() || word == 0) revert UnknownInstrument(instrument);
+        if (!instrument.isCanonical() || word == 0) revert UnknownInstrument(instrument);
         quote = _quote(underlying);
-        result.mark = quote.index();
-        result.index = result.mark;
+        result.index = quote.index();
         result.status = quote.status();
-        result.fundingIndex = _fundingIndex(underlying);
         // The fields of MARKET: 14, 14, 40 (complement), 14 and 1 bits.
         result.takerFee = word & 0x3fff;
         result.makerFee = (word >> 14) & 0x3fff;
         result.openInterestCap = (~(word >> 28) & 0xffffffffff) * WAD;
         result.stressJump = (word >> 68) & 0x3fff;
         result.closed = word >> 82 == 1;
+        if (instrument.isDated()) {
+            _dated(result, instrument);
+        } else {
+            result.mark = result.index;
+            result.fundingIndex = _fundingIndex(underlying);
+        }
+    }
+
+    /// @dev What differs for a future or an option: docs/options.md, 1 and 4.
+    function _dated(Market memory result, Instrument instrument) private view {
+        (uint256 slice, uint256 samples) = _datesOf(instrument);
+        if (Curves.missing(samples) == 0) {
+            (result.isFinal, result.closed) = (true, true);
+            result.mark = _payoff(instrument, Curves.settlement(samples));
+            return;
+        }
+        uint256 expiresAt = instrument.expiry();
+        uint256 forward = Curves.forwardDown(result.index, Curves.ratioDown(slice, expiresAt), samples);
+        result.mark = forward;
+        result.stale = Curves.isStale(slice) || Curves.isLate(expiresAt);
+        bool isListed = true;
+        uint256 options = _words[_key(Kind.OPTIONS, instrument.underlying())];
+        if (instrument.kind() == Instruments.OPTION) {
+            uint256 strike = instrument.strike();
+            int256 moneyness = Curves.logOf(forward, strike);
+            uint256 deviation = Curves.volatilityDown(slice, moneyness)
+                * (Curves.rootOf(Curves.timeLeft(expiresAt)) * Curves.missing(samples)) / (Curves.SAMPLES * WAD);
+            (result.mark,) = Black76.callAt(_normalTable, forward, strike, moneyness, deviation);
+            // A call is never below what its forward is above the strike.
+            if (instrument.isPut()) result.mark = result.mark + strike - forward;
+            isListed = instrument.strikeMantissa() < 10 ** Params.digits(options) && moneyness <= MOST_MONEYNESS
+                && moneyness >= -MOST_MONEYNESS && result.mark * BPS >= result.index;
+        }
+        if (options == 0 || result.stale || !isListed || !_isNear(instrument, options)) result.closed = true;
+    }
+
+    /// @dev Whether a dated instrument expires on a day that may be opened now.
+    function _isNear(Instrument instrument, uint256 options) private view returns (bool) {
+        uint256 expiresAt = instrument.expiry();
+        if (expiresAt <= block.timestamp + Curves.FIXING_TIME) return false;
+        uint256 left = expiresAt - block.timestamp;
+        (uint256 horizon, uint256 dailies) = Params.horizons(options);
+        // Day 2, the third of 2025, was a Friday.
+        bool isFriday = instrument.expiryDay() % 7 == 2;
+        return left <= horizon * 1 days && (isFriday || left <= dailies * 1 days);
     }
 }

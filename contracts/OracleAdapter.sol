@@ -55,7 +55,7 @@ abstract contract OracleAdapter is IOracleAdapter {
     uint256[256] internal _volatility;
 
     /// @inheritdoc IOracleAdapter
-    function observe(uint16[] calldata underlyings) external {
+    function observe(uint16[] calldata underlyings) external virtual {
         if (_sequencerDown()) return;
         for (uint256 i; i < underlyings.length; ++i) {
             _observe(underlyings[i]);
@@ -63,14 +63,14 @@ abstract contract OracleAdapter is IOracleAdapter {
     }
 
     /// @inheritdoc IOracleAdapter
-    function observeRates(uint16[] calldata assets) external {
+    function observeRates(uint16[] calldata assets) external virtual {
         for (uint256 i; i < assets.length; ++i) {
             _observeRate(assets[i]);
         }
     }
 
     /// @inheritdoc IOracleAdapter
-    function updatePyth(address pyth, bytes[] calldata updates) external payable {
+    function updatePyth(address pyth, bytes[] calldata updates) external payable virtual {
         uint256 fee = IPyth(pyth).getUpdateFee(updates);
         if (msg.value < fee) revert UpdateFeeMissing(fee, msg.value);
         IPyth(pyth).updatePriceFeeds{value: fee}(updates);
@@ -90,7 +90,7 @@ abstract contract OracleAdapter is IOracleAdapter {
     }
 
     /// @inheritdoc IOracleAdapter
-    function volatility(uint16 underlying) external view returns (Volatility memory) {
+    function volatility(uint16 underlying) external view virtual returns (Volatility memory) {
         uint256 observed = _observed[_requireKnown(underlying)];
         uint256 word = _volatility[underlying];
         return Volatility({

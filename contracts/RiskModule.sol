@@ -6,8 +6,12 @@ import {IRiskModule} from "../interfaces/IRiskModule.sol";
 import {Margin, MarginParts, Portfolio, Price, UnderlyingRisk} from "../interfaces/Types.sol";
 import {Books} from "./Books.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
+import {Black76} from "./libraries/Black76.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
+import {Curves} from "./libraries/Curves.sol";
+import {Grid} from "./libraries/Grid.sol";
 import {Haircuts} from "./libraries/Haircuts.sol";
+import {Memory} from "./libraries/Memory.sol";
 import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
@@ -19,15 +23,18 @@ import {Scan} from "./libraries/Scan.sol";
 /// @dev Runs on the MarginEngine's storage by delegatecall. Its own storage is never read.
 contract RiskModule is IRiskModule, Books {
     using Observations for uint256;
+    using Memory for uint256;
     using Quotes for Quote;
     using Rows for Row;
 
-    /// @dev Where the cubics of the normal distribution are.
-    address internal immutable NORMAL_TABLE;
+    /// @dev Samples of a fixing, and a probability of one.
+    int256 private constant SHARES = 6;
+    int256 private constant ONE = 1 << 41;
 
-    constructor(address manager, address normalTable) HaircutRegistry(manager) {
-        NORMAL_TABLE = normalTable;
-    }
+    constructor(address manager, address reportModule, address normalTable)
+        HaircutRegistry(manager)
+        Books(normalTable, reportModule)
+    {}
 
     /// @inheritdoc IRiskModule
     function breakdown(Portfolio calldata portfolio)
@@ -43,12 +50,28 @@ contract RiskModule is IRiskModule, Books {
         Book memory book;
         _read(book, portfolio);
         _conclude(book, result);
-        initial = MarginParts(book.scan, book.collateral, book.closing, book.band);
-        maintenance = MarginParts(book.scanNow, book.collateralNow, book.closingNow, book.bandNow);
-        int256 state = Scan.worstState(book.rows, book.count);
+        initial = MarginParts(book.scan, book.collateral, book.closing, book.band, book.term);
+        maintenance = MarginParts(book.scanNow, book.collateralNow, book.closingNow, book.bandNow, book.term);
         risks = new UnderlyingRisk[](book.count);
         for (uint256 i; i < risks.length; ++i) {
-            _describe(risks[i], Rows.at(book.rows, i), state);
+            _describe(risks[i], Rows.at(book.rows, i));
+        }
+        if (book.dated == 0) {
+            int256 state = Scan.worstState(book.rows, book.count);
+            for (uint256 i; i < risks.length; ++i) {
+                Row row = Rows.at(book.rows, i);
+                risks[i].worstCase =
+                    PriceMath.floorDiv(-Scan.lossAt(row, row.termsNow(), state), int256(300 * WAD * BPS));
+            }
+        } else {
+            (, uint256 state) = Grid.most(book.totals);
+            for (uint256 i; i < risks.length; ++i) {
+                uint256 losses = book.losses + i * Grid.SIZE;
+                Row row = Rows.at(book.rows, i);
+                int256 loss = Grid.worstWithin(losses, state, Params.window(row.termsNow()));
+                risks[i].worstCase = PriceMath.floorDiv(-loss, int256(Grid.SCALE));
+                if (row.curve() != 0) _addGreeks(risks[i], row.curve(), book.strikes);
+            }
         }
     }
 
@@ -75,14 +98,47 @@ contract RiskModule is IRiskModule, Books {
         result.counted = result.value - PriceMath.min(result.value, charges);
     }
 
-    function _describe(UnderlyingRisk memory risk, Row row, int256 state) private view {
+    function _describe(UnderlyingRisk memory risk, Row row) private view {
         Quote quote = row.quote();
         // Underlyings have 8 bits.
         risk.underlying = uint16(row.underlying());
         risk.price = Price({index: quote.index(), stable: quote.stable(), band: quote.band(), status: quote.status()});
         risk.delta = row.delta();
-        risk.value = PriceMath.floorDiv(row.delta() * int256(quote.index()), int256(WAD));
-        risk.worstCase = PriceMath.floorDiv(-Scan.lossAt(row, row.termsNow(), state), int256(300 * WAD * BPS));
+        int256 value = row.exposure();
+        uint256 curve = row.curve();
+        if (curve != 0) value += curve.signed(Grid.CENTER) + curve.signed(Curves.FIXED);
+        risk.value = PriceMath.floorDiv(value, int256(WAD));
         risk.fundingIndex = _fundingIndex(row.underlying());
+    }
+
+    /// @dev docs/options.md, 7. `strikes` is the last of all strikes, of every underlying.
+    function _addGreeks(UnderlyingRisk memory risk, uint256 curve, uint256 strikes) private view {
+        for (uint256 expiry = curve.get(Curves.EXPIRIES); expiry != 0; expiry = expiry.get(Curves.NEXT)) {
+            int256 weight = expiry.signed(Curves.LIVE) * expiry.signed(Curves.RATIO);
+            risk.delta += expiry.signed(Curves.SLOPE) * weight / (SHARES * 1e9 * ONE);
+        }
+        for (uint256 strike = strikes; strike != 0; strike = strike.get(Curves.NEXT)) {
+            if (strike.get(Curves.EXPIRY).get(Curves.CURVE) == curve) _addStrike(risk, strike);
+        }
+    }
+
+    function _addStrike(UnderlyingRisk memory risk, uint256 strike) private view {
+        uint256 expiry = strike.get(Curves.EXPIRY);
+        int256 net = strike.signed(Curves.NET);
+        uint256 deviation = strike.get(Curves.DEVIATIONS);
+        int256 live = expiry.signed(Curves.LIVE);
+        int256 root = expiry.signed(Curves.ROOT);
+        // A density has 41 bits.
+        int256 density = int256(Black76.densityAt(_normalTable, strike.signed(Curves.MONEYNESS), deviation));
+        int256 forward = expiry.signed(Curves.FORWARD);
+        int256 wad = int256(WAD);
+        int256 width = forward * int256(deviation) / wad;
+        int256 share = live * expiry.signed(Curves.RATIO);
+        int256 carry = share * share * wad / (SHARES * SHARES * 1e18);
+        risk.gamma += net * density * wad / ONE * wad / (width == 0 ? int256(1) : width) * carry / wad;
+        int256 notional = net * forward / wad;
+        risk.vega += notional * density * root * live / (SHARES * ONE * wad);
+        if (root == 0) return;
+        risk.theta -= notional * density * strike.signed(Curves.SIGMA) * live / (2 * SHARES * 365 * ONE * root);
     }
 }

@@ -50,7 +50,10 @@ struct Factors {
 
 /// @title Portfolio in; equity and margins out. docs/margin.md is the specification.
 interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, IReportModule, IRiskModule {
+    /// It has no market, no one spelling, or is dated and has neither a reported surface nor a complete fixing.
     error UnknownInstrument(Instrument instrument);
+    /// What was given as the table of the normal distribution is not it.
+    error WrongTable(address table, bytes32 codeHash);
 
     /// @notice The code of `IParameterModule`, which runs on the engine's storage. Its own storage counts for nothing.
     function PARAMETER_MODULE() external view returns (address);

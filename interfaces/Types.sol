@@ -80,18 +80,26 @@ struct MarginParts {
     uint256 collateralCharge;
     uint256 positionCharge;
     uint256 band;
+    /// What a grid without slopes in time does not see: the carry and the volatility of each expiry apart.
+    uint256 term;
 }
 
 /// @notice What one underlying contributes to an account's risk.
 struct UnderlyingRisk {
     uint16 underlying;
     Price price;
-    /// Net units held through collateral and positions, 18 decimals, signed.
+    /// Net units held through collateral and positions, options by their deltas, 18 decimals, signed.
     int256 delta;
-    /// `delta` at the index price, dollars with 18 decimals, rounded down.
+    /// Everything on it at its marks, without quotes; dollars with 18 decimals, rounded down.
     int256 value;
     /// Gain (positive) or loss of this underlying in the worst joint scenario, dollars with 18 decimals, rounded down.
     int256 worstCase;
     /// The funding index of its perpetual, dollars per unit with 18 decimals.
     int256 fundingIndex;
+    /// By how much `delta` grows with the price, units per dollar, 18 decimals, signed.
+    int256 gamma;
+    /// By how much the value grows with volatility, dollars per 1.00, 18 decimals, signed.
+    int256 vega;
+    /// By how much the value grows in a day, dollars with 18 decimals, signed.
+    int256 theta;
 }

@@ -78,9 +78,10 @@ def number(contract: Contract) -> int:
 def new_engine(evm: Evm, manager: Contract) -> Contract:
     """A margin engine with its modules and its table, not set up."""
     table = evm.deploy("NormalTable")
-    modules = evm.deploy("ParameterModule", manager), evm.deploy("ReportModule", manager)
-    risk = evm.deploy("RiskModule", manager, table)
-    return evm.deploy("MarginEngine", manager, *modules, risk, table)
+    parameters = evm.deploy("ParameterModule", manager)
+    reports = evm.deploy("ReportModule", manager)
+    risk = evm.deploy("RiskModule", manager, reports, table)
+    return evm.deploy("MarginEngine", manager, parameters, reports, risk, table)
 
 
 def mapping_slot(key: int, slot: int) -> int:

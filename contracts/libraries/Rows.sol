@@ -129,6 +129,12 @@ library Rows {
         }
     }
 
+    function setExposure(Row row, int256 exposure_) internal pure {
+        assembly ("memory-safe") {
+            mstore(add(row, 0xa0), exposure_)
+        }
+    }
+
     /// @notice Sums over `count` rows, 36 decimals, bands times bps (docs/margin.md, 2 and 5), and each row's exposure.
     /// @param ceiling The band ceiling of maintenance, bps.
     /// @return value Net dollars.

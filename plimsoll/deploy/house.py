@@ -43,7 +43,11 @@ WIRING: dict[str, dict[str, str]] = {
     "ParameterModule": {"manager": "AccessManager"},
     "ReportModule": {"manager": "AccessManager"},
     "NormalTable": {},
-    "RiskModule": {"manager": "AccessManager", "normalTable": "NormalTable"},
+    "RiskModule": {
+        "manager": "AccessManager",
+        "reportModule": "ReportModule",
+        "normalTable": "NormalTable",
+    },
     "MarginEngine": {
         "manager": "AccessManager",
         "parameterModule": "ParameterModule",

@@ -111,12 +111,10 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
 
 def _engine(deployer: AccountAPI, manager: ContractInstance) -> ContractInstance:
     table = deployer.deploy(project.NormalTable)
-    modules = (
-        deployer.deploy(project.ParameterModule, manager),
-        deployer.deploy(project.ReportModule, manager),
-        deployer.deploy(project.RiskModule, manager, table),
-    )
-    return deployer.deploy(project.MarginEngine, manager, *modules, table)
+    parameters = deployer.deploy(project.ParameterModule, manager)
+    reports = deployer.deploy(project.ReportModule, manager)
+    risk = deployer.deploy(project.RiskModule, manager, reports, table)
+    return deployer.deploy(project.MarginEngine, manager, parameters, reports, risk, table)
 
 
 def _lend(
