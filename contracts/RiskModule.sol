@@ -135,7 +135,7 @@ contract RiskModule is IRiskModule, Books {
         int256 width = forward * int256(deviation) / wad;
         int256 share = live * expiry.signed(Curves.RATIO);
         int256 carry = share * share * wad / (SHARES * SHARES * 1e18);
-        risk.gamma += net * density * wad / ONE * wad / (width == 0 ? int256(1) : width) * carry / wad;
+        risk.gamma += net * density / ONE * wad / (width == 0 ? int256(1) : width) * carry / wad;
         int256 notional = net * forward / wad;
         risk.vega += notional * density * root * live / (SHARES * ONE * wad);
         if (root == 0) return;
