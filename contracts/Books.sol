@@ -463,9 +463,9 @@ abstract contract Books is HaircutRegistry {
             _scan(book);
             book.doubted = doubted;
             (initialMost, maintenanceMost) = _required(book);
-            // Marks of 255 sizes: below 2^208.
+            // Marks of 255 sizes: below 2^208. Down, or who holds nothing else were a wei short of it.
             unchecked {
-                uint256 paid = (book.paid + (WAD - 1)) / WAD;
+                uint256 paid = book.paid / WAD;
                 initialMost += paid;
                 maintenanceMost += paid;
             }
