@@ -98,7 +98,7 @@ def expiry_slots(engine: Contract) -> tuple[int, int]:
     code = keccak(engine.evm.code(engine))
     if code not in _slots:
         surfaces, samples = (
-            next(slot for slot in range(100) if _shows(engine, slot, view))
+            next(slot for slot in range(2_000) if _shows(engine, slot, view))
             for view in ("surface", "fixing")
         )
         _slots[code] = surfaces, samples
