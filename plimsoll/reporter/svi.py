@@ -36,7 +36,7 @@ _LEAST_VEGA = 0.05
 # Spreads by which a broken rule weighs more than a quote.
 _WEIGHT = 100.0
 # Draws what quotes leave open to an even smile, and decides nothing else.
-_RIDGE = 1e-3
+_RIDGE = 1e-2
 # a, b, rho, m, sigma: within the bounds of a report.
 _LOWER = np.array([-24.0, 1e-6, -0.995, -2.0, 0.005])
 _UPPER = np.array([24.0, 1_000.0, 0.995, 2.0, 3.9])
