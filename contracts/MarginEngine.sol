@@ -51,11 +51,15 @@ contract MarginEngine is IMarginEngine, Books {
     }
 
     /// @inheritdoc IMarginEngine
+    // The base keeps the immutable that the interface names.
+    // solhint-disable-next-line func-name-mixedcase
     function REPORT_MODULE() external view returns (address) {
         return _reportModule;
     }
 
     /// @inheritdoc IMarginEngine
+    // The base keeps the immutable that the interface names.
+    // solhint-disable-next-line func-name-mixedcase
     function NORMAL_TABLE() external view returns (address) {
         return _normalTable;
     }

@@ -202,8 +202,8 @@ library Grid {
     /// @dev A function that is linear between states is worst at a state or at an end of the window. `worstWithin` says
     /// it plainly, and the differential tests hold the two equal. Sums of 255 rows are below 2^253.
     function addWindows(uint256 totals, uint256 losses, uint256 window) internal pure {
-        // Reads and writes the eleven words of either: ends of a window are cut to 0 and 1000, and one that lies between
-        // two states has a state after it.
+        // Reads and writes the eleven words of either: ends of a window are cut to 0 and 1000, and one that lies
+        // between two states has a state after it.
         assembly ("memory-safe") {
             for { let m := 0 } lt(m, 1100) { m := add(m, 100) } {
                 let low := mul(sub(m, window), gt(m, window))
