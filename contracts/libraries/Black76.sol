@@ -44,143 +44,139 @@ library Black76 {
     }
 
     /// @notice Adds what the options of a strike are worth in every state to the sums of an underlying.
-    /// @param strike Words: signed size | strike | signed logarithm of the forward by it | deviations 0, 1, 2. Written
-    /// behind them: the price of a call in the state of no move at each deviation | its first probability at deviation 0.
+    /// @param strike Words: signed size | strike | signed logarithm of the forward by it | deviations 0, 1 and 2; then,
+    /// written here, the price of a call where nothing moves at each deviation | its first probability at deviation 0.
     /// @param states Eleven pairs of a forward and the signed logarithm by which it moved, which never descends, and a
-    /// twelfth for the stable price. The sixth one has not moved.
-    /// @param sums Signed words, of which number `3 * state + deviation` grows by the size times the price; the stable
-    /// price counts at deviation 0 only.
+    /// twelfth for the stable price. The sixth has not moved.
+    /// @param sums Signed words: number `3 * state + deviation` grows by the size times the price. The stable price
+    /// counts at deviation 0 only, in the last one.
+    /// @dev Without a size nothing is added, and what is written of the strike is the same.
     function addStates(uint256 table, uint256 strike, uint256 states, uint256 sums) internal pure {
         (uint256 terms, bool within) = _terms(strike, states);
-        bool held;
+        int256 size;
+        uint256 k;
+        // Words are where the caller has laid them out, cubics within the table. Sizes of 103 bits at prices of 97, 255
+        // of them, fit a word, and so do forwards times probabilities. `worth` asks for distances within the table;
+        // `worthAnywhere` takes any, and equals it there. A word of the table has zeros in bits 32 to 35: two of them
+        // are left out of the mask, since the optimizer would put four instructions for one that is a power of two.
+        // Where the size is not zero, a price where nothing moves is what its sum grows by, divided exactly.
         assembly ("memory-safe") {
-            held := mload(strike)
-        }
-        if (held) {
-            if (within) _addWithin(table, strike, states, sums, terms);
-            else _add(table, strike, states, sums, STATES, 3);
-            unchecked {
-                // The twelfth pair and its sum, within what the caller has laid out.
-                _add(table, strike, states + 0x40 * STATES, sums + 0x60 * STATES, 1, 1);
+            function worth(words, term, forward, g, strike_, least) -> price {
+                let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
+                let cubic := mload(add(words, and(shr(31, y), 0x7fe0)))
+                let part := and(y, 0xfffffffff)
+                let slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(part, slope))
+                price := mul(forward, add(cubic, mul(part, slope)))
+                y := sub(y, mload(add(term, 0x40)))
+                cubic := mload(add(words, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(part, slope))
+                price := sar(150, sub(price, mul(strike_, add(cubic, mul(part, slope)))))
+                if slt(price, least) { price := least }
             }
-        }
-        _center(table, strike, states);
-    }
-
-    /// @dev The same for any states and deviations, wherever they lie on the table.
-    function _add(uint256 table, uint256 strike, uint256 states, uint256 sums, uint256 count, uint256 deviations)
-        private
-        pure
-    {
-        // Places of the caller's words. Sizes of 103 bits at prices of 97, 255 of them, fit a word.
-        unchecked {
-            for (uint256 i; i < deviations; ++i) {
-                for (uint256 j; j < count; ++j) {
-                    (uint256 price,) = _at(table, strike, states + 0x40 * j, i);
-                    assembly ("memory-safe") {
-                        let sum := add(sums, add(mul(0x60, j), shl(5, i)))
-                        mstore(sum, add(mload(sum), mul(mload(strike), price)))
+            function below(words, y) -> fine {
+                switch lt(y, shl(36, 560))
+                case 0 { fine := shl(150, sgt(y, 0)) }
+                default {
+                    let cubic := mload(add(words, and(shr(31, y), 0x7fe0)))
+                    y := and(y, 0xfffffffff)
+                    fine := add(signextend(8, cubic), mul(y, signextend(3, cubic)))
+                    fine := add(cubic, mul(y, add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(y, fine))))
+                }
+            }
+            function worthAnywhere(words, term, forward, g, strike_, least) -> price {
+                let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
+                price := mul(forward, below(words, y))
+                price := sar(150, sub(price, mul(strike_, below(words, sub(y, mload(add(term, 0x40)))))))
+                if slt(price, least) { price := least }
+            }
+            size := mload(strike)
+            k := mload(add(strike, 0x20))
+            let forward := mload(add(states, 0x140))
+            let least := mul(sub(forward, k), gt(forward, k))
+            switch mload(terms)
+            case 0 { mstore(add(strike, 0x120), shl(41, gt(forward, k))) }
+            default {
+                mstore(
+                    add(strike, 0x120),
+                    mul(gt(forward, 0), shr(109, below(table, sar(60, mload(add(terms, 0x20))))))
+                )
+            }
+            for { let i := 0 } lt(i, 0x60) { i := add(i, 0x20) } {
+                let price := mload(add(sums, add(0x1e0, i)))
+                if iszero(size) {
+                    price := worthAnywhere(table, add(terms, mul(3, i)), forward, 0, k, least)
+                }
+                mstore(add(strike, add(0xc0, i)), price)
+            }
+            if size {
+                let end := add(states, 0x2c0)
+                for {} lt(states, end) { states := add(states, 0x40) } {
+                    forward := mload(states)
+                    let g := mload(add(states, 0x20))
+                    least := mul(sub(forward, k), gt(forward, k))
+                    switch within
+                    case 0 {
+                        for { let term := terms } lt(term, add(terms, 0x120)) { term := add(term, 0x60) } {
+                            let price := worthAnywhere(table, term, forward, g, k, least)
+                            mstore(sums, add(mload(sums), mul(size, price)))
+                            sums := add(sums, 0x20)
+                        }
+                    }
+                    default {
+                        mstore(sums, add(mload(sums), mul(size, worth(table, terms, forward, g, k, least))))
+                        sums := add(sums, 0x20)
+                        mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0x60), forward, g, k, least))))
+                        sums := add(sums, 0x20)
+                        mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0xc0), forward, g, k, least))))
+                        sums := add(sums, 0x20)
                     }
                 }
-            }
-        }
-    }
-
-    /// @dev Writes the prices where nothing moves, and the first probability.
-    function _center(uint256 table, uint256 strike, uint256 states) private pure {
-        unchecked {
-            for (uint256 i = 3; i > 0;) {
-                (uint256 price, uint256 n1) = _at(table, strike, states + 0x140, --i);
-                // Words 6 to 8 of the strike, and 9, which deviation 0 writes last.
-                assembly ("memory-safe") {
-                    mstore(add(strike, add(0xc0, shl(5, i))), price)
-                    mstore(add(strike, 0x120), n1)
+                forward := mload(states)
+                least := mul(sub(forward, k), gt(forward, k))
+                let price := worthAnywhere(table, terms, forward, mload(add(states, 0x20)), k, least)
+                mstore(sums, add(mload(sums), mul(size, price)))
+                for { let i := 0 } lt(i, 0x60) { i := add(i, 0x20) } {
+                    let place := add(strike, add(0xc0, i))
+                    mstore(place, sdiv(sub(mload(add(sub(sums, 0x240), i)), mload(place)), size))
                 }
             }
         }
-    }
-
-    /// @dev A price by the caller's words.
-    function _at(uint256 table, uint256 strike, uint256 state, uint256 deviation)
-        private
-        pure
-        returns (uint256 price, uint256 n1)
-    {
-        uint256 forward;
-        uint256 k;
-        int256 y;
-        uint256 sd;
-        assembly ("memory-safe") {
-            forward := mload(state)
-            k := mload(add(strike, 0x20))
-            y := add(mload(add(strike, 0x40)), mload(add(state, 0x20)))
-            sd := mload(add(strike, add(0x60, shl(5, deviation))))
-        }
-        return call(table, forward, k, y, sd);
     }
 
     /// @dev Nine words beyond the free memory, three a deviation: what a logarithm is multiplied with | its distance
-    /// from the lower edge where nothing moves, 60 binary places more | twice the half that lies between the two
-    /// distances. And whether no distance of any state is beyond the table.
+    /// from the lower edge where nothing moves, 60 binary places more | what lies between the two distances. And
+    /// whether no distance of any state is beyond the table. A deviation that counts as none is below the table.
     function _terms(uint256 strike, uint256 states) private pure returns (uint256 terms, bool within) {
-        // Inverses have at most 72 bits with a deviation that counts, logarithms 68. Written and read before anything
-        // else is allocated.
+        // Inverses have at most 72 bits with a deviation that counts, logarithms 68. Nothing is allocated before the
+        // last read.
         assembly ("memory-safe") {
             terms := mload(0x40)
             within := 1
-            for { let i := 0 } lt(i, 3) { i := add(i, 1) } {
-                let sd := mload(add(strike, add(0x60, shl(5, i))))
-                within := and(within, gt(sd, 999999999))
-                let half := div(mul(sd, shl(38, 5)), 1000000000000000000)
+            let l := mload(add(strike, 0x40))
+            let down := mload(add(states, 0x20))
+            let up := mload(add(states, 0x2a0))
+            let term := terms
+            let end := add(strike, 0xc0)
+            for { let place := add(strike, 0x60) } lt(place, end) { place := add(place, 0x20) } {
+                let sd := mload(place)
+                let half := div(mul(sd, 1374389534720), 1000000000000000000)
                 let inverse := div(shl(99, 5), sd)
-                let base := add(mul(mload(add(strike, 0x40)), inverse), shl(60, add(half, shl(36, 280))))
-                let term := add(terms, mul(0x60, i))
+                let base := add(mul(l, inverse), shl(60, add(half, shl(36, 280))))
+                if lt(sd, 1000000000) {
+                    inverse := 0
+                    base := not(0)
+                    half := 0
+                }
                 mstore(term, inverse)
                 mstore(add(term, 0x20), base)
                 mstore(add(term, 0x40), shl(1, half))
-                let low := sub(sar(60, add(base, mul(mload(add(states, 0x20)), inverse))), shl(1, half))
-                let high := sar(60, add(base, mul(mload(add(states, 0x2a0)), inverse)))
+                let low := sub(sar(60, add(base, mul(down, inverse))), shl(1, half))
+                let high := sar(60, add(base, mul(up, inverse)))
                 within := and(within, and(sgt(low, not(0)), slt(high, shl(36, 560))))
-            }
-        }
-    }
-
-    /// @dev The hot loop: 33 prices of a strike of which no distance is beyond the table. It equals `_add`.
-    function _addWithin(uint256 table, uint256 strike, uint256 states, uint256 sums, uint256 terms) private pure {
-        // Distances are within the table, so that its words are; a forward below 2^97 times 150 bits fits a word.
-        assembly ("memory-safe") {
-            function fine(words, y) -> n {
-                n := mload(add(words, shl(5, shr(36, y))))
-                y := and(y, 0xfffffffff)
-                n := add(
-                    n,
-                    mul(
-                        y,
-                        add(
-                            and(n, 0xfffffffffffffffffffffffffff),
-                            mul(y, add(signextend(8, n), mul(y, signextend(3, n))))
-                        )
-                    )
-                )
-            }
-            function worth(words, term, g, forward, k, least) -> price {
-                let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
-                price := mul(forward, fine(words, y))
-                price := sar(150, sub(price, mul(k, fine(words, sub(y, mload(add(term, 0x40)))))))
-                if slt(price, least) { price := least }
-            }
-            let size := mload(strike)
-            let k := mload(add(strike, 0x20))
-            for { let end := add(states, 0x2c0) } lt(states, end) { states := add(states, 0x40) } {
-                let forward := mload(states)
-                let g := mload(add(states, 0x20))
-                let least := mul(sub(forward, k), gt(forward, k))
-                mstore(sums, add(mload(sums), mul(size, worth(table, terms, g, forward, k, least))))
-                sums := add(sums, 0x20)
-                mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0x60), g, forward, k, least))))
-                sums := add(sums, 0x20)
-                mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0xc0), g, forward, k, least))))
-                sums := add(sums, 0x20)
+                term := add(term, 0x60)
             }
         }
     }
