@@ -7,16 +7,26 @@ done. Everything is deterministic, so the comparison is exact: any growth fails.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import click
 from ape import accounts, networks
 
+from plimsoll.lab.node import Anvil
 from tests.gas import figures, full, simple
-from tests.gas.measure import fix_clock, undone
+from tests.gas.house import House
+from tests.gas.measure import GENESIS, fix_clock, undone
+from tests.gas.options import OptionsWorkload
 from tests.gas.workload import Workload
 
 NETWORK = "ethereum:local:foundry"
+CHAIN_ID = 31_337
+LOG = Path(".local/tmp/bench-anvil.log")
 
 
 HOUSES = {"_simple_feeds": simple.build, "": full.build}
@@ -27,14 +37,32 @@ def measure() -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     deployer, relayer = accounts.test_accounts[:2]
     found: dict[str, int] = {}
     explained: dict[str, dict[str, int]] = {}
-    with networks.parse_network_choice(NETWORK):
+    with _chain():
         fix_clock()
         for suffix, build in HOUSES.items():
             with undone():
-                workload = Workload(build(deployer, relayer), suffix)
-                found.update(workload.figures())
-                explained.update(workload.explained)
+                house = build(deployer, relayer)
+                for begin in _works(house, suffix):
+                    with undone():
+                        work = begin()
+                        found.update(work.figures())
+                        explained.update(work.explained)
     return found, explained
+
+
+@contextmanager
+def _chain() -> Iterator[None]:
+    """A node that keeps no trace: the steps of some hundred books of options fill any memory."""
+    with Anvil(CHAIN_ID, GENESIS - 1, LOG) as node:
+        os.environ["APE_FOUNDRY_HOST"] = node.url
+        with networks.parse_network_choice(NETWORK):
+            yield
+
+
+def _works(house: House, suffix: str) -> list[Callable[[], Workload | OptionsWorkload]]:
+    """Options are measured on the house with simple feeds."""
+    works: list[Callable[[], Workload | OptionsWorkload]] = [partial(Workload, house, suffix)]
+    return [*works, partial(OptionsWorkload, house)] if suffix else works
 
 
 @click.command()

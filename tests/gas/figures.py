@@ -30,6 +30,12 @@ GOALS = {
     "bid_1_position_simple_feeds": Goal(250_000, (("Derive", 569_000),)),
     "bid_8_positions_simple_feeds": Goal(600_000, (("Derive", 2_140_000),)),
     "bid_32_positions_simple_feeds": Goal(1_900_000, (("Derive", 8_080_000),)),
+    "margin_1_option": Goal(120_000, (("Derive", 901_913),)),
+    "margin_16_options_1_expiry_1_collateral": Goal(480_000, (("Derive", 5_726_010),)),
+    "margin_64_options_4_expiries_3_collaterals": Goal(1_750_000, (("Derive", 22_203_198),)),
+    "margin_120_options_8_expiries_4_collaterals": Goal(3_200_000, (("Derive", 42_305_957),)),
+    "trade_option_repeat": Goal(330_000, (("Derive", 560_000),)),
+    "bid_120_positions": Goal(10_000_000, (("Derive", 29_300_000),)),
     # A transaction can carry no more.
     "bid_largest_account_simple_feeds": Goal(TRANSACTION_LIMIT),
     "flag_largest_account_simple_feeds": Goal(TRANSACTION_LIMIT),

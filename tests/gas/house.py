@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -15,6 +15,7 @@ from web3 import Web3
 
 from plimsoll.instruments import AccountId, Instrument
 from plimsoll.orders import Leg, Order
+from plimsoll.risk.surface import Slice
 from plimsoll.units import WAD
 
 NEVER = 2**64
@@ -56,6 +57,8 @@ class House:
     backstop: ContractInstance
     lend: Callable[[], None]
     """Has borrowed cash bear interest from now on; prices are fresh afterwards."""
+    report_surface: Callable[[int, Sequence[Slice]], Any]
+    """Has reporters sign a surface of an underlying as of now."""
     salts: Iterator[int] = field(default_factory=count)
 
     def deposit(self, owner: AccountAPI, token: Token, dollars: int) -> ReceiptAPI:
@@ -91,7 +94,7 @@ class House:
     ) -> tuple[tuple[Any, ...], bytes]:
         """An order at the mark, as the contract takes it, and its owner's signature."""
         order = self.order(owner.address, sizes, quantity)
-        signed = order.sign(Keys.from_key(owner.private_key), self._domain())
+        signed = order.sign(Keys.from_key(owner.private_key), self.domain())
         return as_tuple(order), signed.signature
 
     def order(self, owner: str, sizes: Mapping[int, Decimal], quantity: int) -> Order:
@@ -104,7 +107,7 @@ class House:
             account, legs, quantity, price, expiry=NEVER, epoch=epoch, salt=next(self.salts)
         )
 
-    def _domain(self) -> dict[str, Any]:
+    def domain(self) -> dict[str, Any]:
         _, *domain, _, _ = self.clearing_house.eip712Domain()
         names = ("name", "version", "chainId", "verifyingContract")
         return dict(zip(names, domain, strict=True))

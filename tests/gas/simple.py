@@ -7,7 +7,7 @@ A contract governs it and sets its feeds, so that a hundred calls are one transa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from plimsoll.risk.params import (
     Kind,
     LendingParams,
     MarketParams,
+    OptionsParams,
     ReportsParams,
     SourceParams,
     TokenParams,
     UnderlyingParams,
 )
+from plimsoll.risk.surface import Slice
 from plimsoll.units import to_units_exact, to_wad_exact
 from tests.gas.house import House, Token
 from tests.gas.measure import wait
@@ -56,6 +58,16 @@ GLOBAL = GlobalParams(stress_share=65_535, winners_cap=2**32 - 1, payout_cap=2**
 RISK = UnderlyingParams(range=600, window=120, closing=5, concentration=500, band=5)
 LENDING = LendingParams(kink=80, rate_at_kink=50, rate_at_full=600, reserve_share=10)
 MARKET = MarketParams(taker_fee=500, maker_fee=200, stress_jump=3_000)
+OPTED = range(1, 4)
+OPTIONS = OptionsParams(
+    vol_shift=3_000,
+    term_forward=100,
+    term_vol=500,
+    option_closing=5,
+    digits=3,
+    horizon=400,
+    dailies=7,
+)
 ASSET = AssetParams(
     tier1=10_000_000, tier2=50_000_000, haircut1=100, haircut2=300, haircut3=1_000, basis=0
 )
@@ -106,6 +118,9 @@ def build(deployer: AccountAPI, relayer: AccountAPI) -> House:
         permit2=permit2,
         backstop=backstop,
         lend=lambda: _lend(batch, engine, house, feeds),
+        report_surface=lambda u, slices: batch.run(
+            [(engine, engine.reportSurface, _surface(reporter, oracle.address, u, slices))]
+        ),
     )
 
 
@@ -142,6 +157,17 @@ def _reports(reporter: LocalAccount, oracle: str) -> Iterator[tuple[Any, ...]]:
     for underlying in UNDERLYINGS:
         signed = reports.PremiumReport(underlying, PREMIUM, now).sign(reporter, domain)
         yield reports.Batch(underlying, (signed,)).arguments()
+
+
+def _surface(
+    reporter: LocalAccount, oracle: str, underlying: int, slices: Sequence[Slice]
+) -> tuple[Any, ...]:
+    """The arguments of `reportSurface`."""
+    domain, now = reports.report_domain(chain.chain_id, oracle), chain.blocks.head.timestamp
+    report = reports.SurfaceReport(underlying, now, tuple(slices))
+    # Ape takes no mapping within a struct.
+    pieces = [tuple(piece.values()) for piece in report.message()["slices"]]
+    return underlying, [(underlying, now, pieces)], [report.sign(reporter, domain).signature]
 
 
 class Batch:
@@ -181,6 +207,8 @@ def _words(
     for underlying in UNDERLYINGS:
         words.append((Kind.MARKET, underlying, MARKET.word))
         words.append((Kind.FUNDING, underlying, FUNDING.word))
+        if underlying in OPTED:
+            words.append((Kind.OPTIONS, underlying, OPTIONS.word))
     for token in collateral:
         listed = TokenParams(int(token.contract.address, 16), token.underlying, token.decimals)
         words += [(Kind.TOKEN, token.asset, listed.word), (Kind.ASSET, token.asset, ASSET.word)]
