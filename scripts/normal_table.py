@@ -67,6 +67,7 @@ pragma solidity 0.8.30;
 /// @title The normal distribution: {len(table)} cubics, docs/options.md, section 4
 /// @dev Written by `scripts/normal_table.py`. Not to be run: a stop, and a word for each cubic.
 contract NormalTable {{
+    // solhint-disable-next-line function-max-lines
     constructor() {{
         // forgefmt: disable-start
         bytes memory table =

@@ -168,7 +168,7 @@ def test_an_opposite_position_never_raises_the_margin(inputs: Inputs, data: st.D
     part = data.draw(st.integers(0, 99))
     before, after = totals(one, inputs), totals(scaled(one, part, 100), inputs)
     # A size is rounded as well: a wei of each unit, at most a strike or a price of it each.
-    most = max(Instrument.decode(p.instrument).strike for p in one.positions)
+    most = max((Instrument.decode(p.instrument).strike for p in one.positions), default=0)
     slack = 100 + 10 * len(one.positions) * (
         ceil_div(most + max(s.price.index for s in inputs.underlyings.values()), WAD)
     )
