@@ -603,16 +603,22 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
         if (buys ? order.price > worst : order.price < worst) revert PriceBeyondSlack(order.price, worst);
     }
 
+    function _requireGood(Instrument instrument, Market memory market) private pure {
+        bool good = market.status == PriceStatus.OK;
+        if (!good) revert ITradingModule.PriceNotOk(instrument, uint256(market.status));
+        if (market.stale) revert ITradingModule.SurfaceStale(instrument);
+    }
+
     /// @return mark The net price of a unit of the package, 36 decimals.
-    /// @return gross The same with every leg counted positive.
+    /// @return gross The same with every leg counted positive, and none above its index price.
     function _packageAtMark(Leg[] memory legs) private view returns (int256 mark, uint256 gross) {
         IMarginEngine engine = CLEARING_HOUSE.engine();
         for (uint256 i = 0; i < legs.length; ++i) {
             Market memory market = engine.marketView(legs[i].instrument);
-            bool good = market.status == PriceStatus.OK;
-            if (!good) revert ITradingModule.PriceNotOk(legs[i].instrument, uint256(market.status));
+            _requireGood(legs[i].instrument, market);
             mark += legs[i].ratio * market.mark.toInt256();
-            gross += SignedMath.abs(legs[i].ratio) * market.mark;
+            // What a bid weighs a unit at, at most: a put deep in the money costs more.
+            gross += SignedMath.abs(legs[i].ratio) * Math.min(market.mark, market.index);
         }
     }
 }

@@ -15,6 +15,7 @@ import {EngineCalls} from "./libraries/EngineCalls.sol";
 import {EtherBudget} from "./libraries/EtherBudget.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Journal, Moment} from "./libraries/Journal.sol";
+import {Notionals} from "./libraries/Notionals.sol";
 import {Positions} from "./libraries/Positions.sol";
 import {Ratio} from "./libraries/Ratio.sol";
 import {Scope} from "./libraries/Scope.sol";
@@ -36,6 +37,7 @@ abstract contract Gate is Ledger {
     using Delegations for Delegations.Grant;
     using Instruments for Instrument;
     using Journal for bytes32;
+    using Notionals for Instrument;
     using Positions for Position;
     using SignedMath for int256;
 
@@ -107,7 +109,8 @@ abstract contract Gate is Ledger {
         uint256 marked = 0;
         for (uint256 i = 0; i < held.positions.length; ++i) {
             Position position = held.positions[i];
-            marked += position.size().abs() * engine_.market(position.instrument()).mark;
+            Instrument instrument = position.instrument();
+            marked += position.size().abs() * instrument.priceOf(engine_.market(instrument));
         }
         uint256 value = Math.ceilDiv(marked, WAD);
         int256 equity = engine_.assess(held).equity;

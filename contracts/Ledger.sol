@@ -96,7 +96,8 @@ abstract contract Ledger is ILedger {
     mapping(Account account => mapping(address delegate => Delegations.Grant)) internal _grants;
     mapping(Account account => uint256) internal _grantNonce;
     mapping(bytes32 orderHash => uint256) internal _filled;
-    mapping(Instrument instrument => uint256) internal _openInterest;
+    /// @dev Of all instruments of an underlying, under the id of its perpetual.
+    mapping(Instrument perpetual => uint256) private _openInterest;
     mapping(uint16 asset => Custody.State) internal _custody;
     mapping(Account account => Auctions.Record) internal _auctions;
     CashPool.State internal _pool;
@@ -141,8 +142,8 @@ abstract contract Ledger is ILedger {
     }
 
     /// @inheritdoc ILedger
-    function openInterest(Instrument instrument) external view returns (uint256) {
-        return _openInterest[instrument];
+    function openInterest(Instrument instrument) public view returns (uint256) {
+        return _openInterest[_perpetualOf(instrument)];
     }
 
     /// @inheritdoc ILedger
@@ -294,7 +295,14 @@ abstract contract Ledger is ILedger {
     /// @dev Books how a position's change moves the sum of positive sizes.
     function _moveOpenInterest(Instrument instrument, int256 change) internal {
         // What leaves is part of the sum, and it would take 2^151 positions of int104 to outgrow int256.
-        if (change != 0) _openInterest[instrument] = uint256(int256(_openInterest[instrument]) + change);
+        if (change == 0) return;
+        Instrument perpetual = _perpetualOf(instrument);
+        _openInterest[perpetual] = uint256(int256(_openInterest[perpetual]) + change);
+    }
+
+    function _perpetualOf(Instrument instrument) private pure returns (Instrument) {
+        // An underlying has nine bits.
+        return Instruments.perpetual(instrument.underlying());
     }
 
     /// @dev By how much the positive part of a size grows.

@@ -21,13 +21,17 @@ import {
 } from "../interfaces/ILens.sol";
 import {Pool} from "../interfaces/ILedger.sol";
 import {IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
-import {Account, Holding, Instrument, Margin, Portfolio} from "../interfaces/Types.sol";
+import {IOracleAdapter} from "../interfaces/IOracleAdapter.sol";
+import {Account, Holding, Instrument, Margin, Portfolio, UnderlyingRisk} from "../interfaces/Types.sol";
 import {CashLimits, MICRO} from "./libraries/CashLimits.sol";
 import {RAY} from "./libraries/CashPool.sol";
 import {WAD} from "./libraries/Constants.sol";
 import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Lending} from "./libraries/Lending.sol";
+import {Names} from "./libraries/Names.sol";
+import {Notionals} from "./libraries/Notionals.sol";
+import {Params} from "./libraries/Params.sol";
 import {Portfolios} from "./libraries/Portfolios.sol";
 import {Provisions} from "./libraries/Provisions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
@@ -40,6 +44,7 @@ contract Lens is ILens {
     using Holdings for Holding;
     using Instruments for Instrument;
     using Lending for uint256;
+    using Notionals for Instrument;
     using Portfolios for Portfolio;
     using SafeCast for uint256;
 
@@ -137,6 +142,18 @@ contract Lens is ILens {
             (read.fraction, read.price) = (fraction, price);
         } catch {}
         read.readable = true;
+    }
+
+    /// @inheritdoc ILens
+    function betaWeightedDelta(Account account, uint16 benchmark) external view returns (int256 delta) {
+        IMarginEngine engine = _house.engine();
+        int256 move = _moveOf(engine, benchmark, engine.price(benchmark).index);
+        if (move == 0) revert IOracleAdapter.UnknownUnderlying(benchmark);
+        (,,, UnderlyingRisk[] memory risks) = engine.breakdown(_house.portfolio(account));
+        for (uint256 i; i < risks.length; ++i) {
+            // A delta below 2^112, a price below 2^94 and a range below 2^16.
+            delta += risks[i].delta * _moveOf(engine, risks[i].underlying, risks[i].price.index) / move;
+        }
     }
 
     /// @inheritdoc ILens
@@ -249,9 +266,12 @@ contract Lens is ILens {
     /// @inheritdoc ILens
     function describe(Instrument instrument) external view returns (string memory) {
         uint16 id = instrument.underlying();
-        bool listed = instrument.isPerpetual() && _house.engine().parameter(Kind.UNDERLYING, id).target != 0;
+        bool listed = instrument.isCanonical() && _house.engine().parameter(Kind.UNDERLYING, id).target != 0;
         if (!listed) revert IMarginEngine.UnknownInstrument(instrument);
         string memory name = symbol(id);
+        if (instrument.isDated()) {
+            return Names.dated(instrument, bytes(name).length == 0 ? Strings.toString(id) : name);
+        }
         return bytes(name).length == 0
             ? string.concat("perpetual on underlying ", Strings.toString(id), ", in dollars")
             : string.concat(name, " perpetual, in dollars");
@@ -320,7 +340,8 @@ contract Lens is ILens {
     }
 
     /// @dev Initial equity less initial margin is concave in the amount withdrawn, so what passes is an interval from
-    /// zero. The end found passes and the next unit fails, whatever rounding does.
+    /// zero; of fully paid options it is the greater of two such. The end found passes and the next unit fails,
+    /// whatever rounding does.
     function _bisect(Portfolio memory portfolio, uint256 at, uint256 held) private view returns (uint256 passing) {
         uint256 failing = held;
         while (failing - passing > 1) {
@@ -393,7 +414,7 @@ contract Lens is ILens {
         int256 mark = market.mark.toInt256();
         int256 basis = fill.size * (mark - market.fundingIndex);
         int256 premium = fill.size * (fill.price.toInt256() - mark);
-        uint256 notional = SignedMath.abs(fill.size) * market.mark;
+        uint256 notional = SignedMath.abs(fill.size) * fill.instrument.feePriceOf(market);
         int256 cash = portfolio.cash;
         if (fill.isTaker) {
             portfolio.addPosition(fill.instrument, fill.size, -Rounding.divDown(basis, WAD));
@@ -405,7 +426,7 @@ contract Lens is ILens {
         if (portfolio.cash != cash) portfolio.cash = _booked(portfolio.cash, pool);
     }
 
-    /// @dev `notional` has 36 decimals, a rate counts millionths.
+    /// @dev `notional` is what fees are a share of, 36 decimals; a rate counts millionths.
     function _feeUp(uint256 notional, uint256 rate) private pure returns (int256) {
         return Math.ceilDiv(notional * rate, WAD * MILLION).toInt256();
     }
@@ -448,6 +469,12 @@ contract Lens is ILens {
         // A rate has 63 bits, so the dividend has 70 beside the 240 of a product of principal and index.
         uint256 shared = borrowRate * (100 - book.terms.reserveShare());
         return Math.min(borrowRate, Math.mulDiv(shared, book.debtRay, 100 * book.supplyRay));
+    }
+
+    /// @dev How far a price goes within its scan range in maintenance: dollars with 18 decimals times bps.
+    function _moveOf(IMarginEngine engine, uint16 id, uint256 price) private view returns (int256) {
+        uint256 risk = engine.parameter(Kind.UNDERLYING, id).current;
+        return (price * Params.reachUp(Params.withGauge(risk, engine.volatility(id).maintenanceGauge))).toInt256();
     }
 
     function _underlyingOf(IMarginEngine engine, uint16 id) private view returns (uint16) {

@@ -301,14 +301,22 @@ contract LiquidationModule is AuctionBook {
         view
         returns (uint16[] memory underlyings)
     {
+        uint256 count;
+        // Bit per underlying: a book of options has many positions on each.
+        uint256 seen;
         underlyings = new uint16[](assets.length + held.positions.length);
-        for (uint256 i = 0; i < assets.length; ++i) {
-            uint256 token = engine_.parameter(Kind.TOKEN, assets[i]).target;
+        for (uint256 i = 0; i < underlyings.length; ++i) {
             // Truncation is the purpose: 16 bits above the token's address, as Params.sol lays them out.
-            underlyings[i] = uint16(token >> 160);
+            uint16 underlying = i < assets.length
+                ? uint16(engine_.parameter(Kind.TOKEN, assets[i]).target >> 160)
+                : held.positions[i - assets.length].instrument().underlying();
+            if ((seen >> underlying) & 1 == 1) continue;
+            seen |= 1 << underlying;
+            underlyings[count++] = underlying;
         }
-        for (uint256 i = 0; i < held.positions.length; ++i) {
-            underlyings[assets.length + i] = held.positions[i].instrument().underlying();
+        // At most as long as it was made.
+        assembly ("memory-safe") {
+            mstore(underlyings, count)
         }
     }
 

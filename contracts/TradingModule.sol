@@ -15,6 +15,7 @@ import {WAD} from "./libraries/Constants.sol";
 import {Delegations, Limits} from "./libraries/Delegations.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Recall} from "./libraries/Journal.sol";
+import {Notionals} from "./libraries/Notionals.sol";
 import {OrderHash} from "./libraries/OrderHash.sol";
 import {Positions} from "./libraries/Positions.sol";
 import {Rounding} from "./libraries/Rounding.sol";
@@ -37,6 +38,7 @@ contract TradingModule is OrderBook, Exits {
     using CashPool for CashPool.State;
     using Delegations for Delegations.Grant;
     using Instruments for Instrument;
+    using Notionals for Instrument;
     using Positions for Position;
     using SafeCast for int256;
     using SafeCast for uint256;
@@ -147,18 +149,26 @@ contract TradingModule is OrderBook, Exits {
         Scope.requireUntouched(account);
         if (_isPaused(SHUT) && _fixings[instrument].isFixed) revert MarketEnded(instrument);
         Market memory market = engine().market(instrument);
-        if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
+        if (!market.isFinal) _requireCertain(instrument, market);
         Edit memory edit = _open(account, Recall.KEPT);
         (bool found, uint256 index, Position held) = _find(edit, instrument);
         if (!found) return 0;
-        int256 marked = Rounding.divDown(held.size() * _basisOf(market), WAD);
+        int256 size = held.size();
+        int256 marked = Rounding.divDown(size * _basisOf(market), WAD);
         amount = marked + held.quote();
-        if (amount == 0) return 0;
-        _putPosition(edit, index, instrument, held.size(), -marked);
+        if (market.isFinal) _endPosition(edit, index, instrument, size);
+        else if (amount == 0) return 0;
+        else _putPosition(edit, index, instrument, size, -marked);
         _pool.moveQuote(_control.lending, -amount);
         edit.cash = amount;
         _closeAndAnnounce(edit);
         emit VariationSettled(account, account.owner(), instrument, amount);
+    }
+
+    /// @dev All of it has become cash.
+    function _endPosition(Edit memory edit, uint256 index, Instrument instrument, int256 size) private {
+        _putPosition(edit, index, instrument, 0, 0);
+        _moveOpenInterest(instrument, _longGrowth(size, -size));
     }
 
     /// @dev What a delegate signed under a grant that has ended must not come back to life with a new one.
@@ -187,8 +197,7 @@ contract TradingModule is OrderBook, Exits {
         if (!found) return 0;
         int256 size = held.size();
         amount = Rounding.divDown(size * _fixedBasis(instrument), WAD) + held.quote();
-        _putPosition(edit, index, instrument, 0, 0);
-        _moveOpenInterest(instrument, _longGrowth(size, -size));
+        _endPosition(edit, index, instrument, size);
         _pool.moveQuote(_control.lending, -amount);
         edit.cash = amount;
         edit.word = edit.word.withNextVersion();
@@ -201,11 +210,17 @@ contract TradingModule is OrderBook, Exits {
         Fixing memory fixing = _fixings[instrument];
         if (fixing.isFixed) return fixing.basis;
         Market memory market = engine().market(instrument);
-        bool isGood = market.status == PriceStatus.OK || market.status == PriceStatus.FROZEN;
-        if (!isGood) revert PriceNotOk(instrument, uint256(market.status));
+        if (!market.isFinal) _requireClosable(instrument, market);
         basis = _basisOf(market);
         _fixings[instrument] = Fixing({isFixed: true, basis: basis.toInt248()});
         emit MarketFixed(instrument, basis);
+    }
+
+    /// @dev What has expired is worth what its fixing says, not the index of whoever comes first.
+    function _requireClosable(Instrument instrument, Market memory market) private view {
+        if (instrument.isDated() && block.timestamp >= instrument.expiry()) revert FixingIncomplete(instrument);
+        bool isGood = market.status == PriceStatus.OK || market.status == PriceStatus.FROZEN;
+        if (!isGood) revert PriceNotOk(instrument, uint256(market.status));
     }
 
     /// @dev The order is well-formed, alive and signed by who may.
@@ -316,7 +331,7 @@ contract TradingModule is OrderBook, Exits {
         int256 makerHeld = _move(fill, fill.maker, leg.instrument, change, -quote);
         int256 takerHeld = _move(fill, fill.taker, leg.instrument, -change, quote);
         fill.marked += change * market.mark.toInt256();
-        _charge(fill, change.abs() * market.mark, market);
+        _charge(fill, change.abs() * leg.instrument.feePriceOf(market), market);
 
         int256 growth = _longGrowth(makerHeld, change) + _longGrowth(takerHeld, -change);
         _moveOpenInterest(leg.instrument, growth);
@@ -346,7 +361,7 @@ contract TradingModule is OrderBook, Exits {
         side.limits = side.limits.withGrowth();
     }
 
-    /// @param notional At the mark, 36 decimals.
+    /// @param notional What fees are a share of, 36 decimals.
     function _charge(Fill memory fill, uint256 notional, Market memory market) private pure {
         fill.maker.fee += Math.ceilDiv(notional * market.makerFee, WAD * MILLION);
         fill.taker.fee += Math.ceilDiv(notional * market.takerFee, WAD * MILLION);
@@ -367,13 +382,18 @@ contract TradingModule is OrderBook, Exits {
         if (_isPaused(RISK)) revert Paused(RISK, CASH);
         if (_isPaused(SHUT)) revert Shut();
         if (_isPaused(HALTED)) revert RiskHalted();
+        _requireCertain(instrument, market);
         if (market.closed) revert MarketClosed(instrument);
-        if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
         if (factors.depegged) revert SettlementTokenDepegged();
     }
 
+    function _requireCertain(Instrument instrument, Market memory market) private pure {
+        if (market.status != PriceStatus.OK) revert PriceNotOk(instrument, uint256(market.status));
+        if (market.stale) revert SurfaceStale(instrument);
+    }
+
     function _requireBelowCap(Instrument instrument, Market memory market, Factors memory factors) private view {
-        uint256 value = Math.ceilDiv(_openInterest[instrument] * market.mark, WAD);
+        uint256 value = Math.ceilDiv(openInterest(instrument) * market.index, WAD);
         uint256 cap = Math.min(market.openInterestCap, _carriedByReserves(market, factors));
         if (value > cap) revert OpenInterestCapExceeded(instrument, value, cap);
     }

@@ -91,7 +91,7 @@ interface ILedger {
     function provisions() external view returns (uint256 total);
     /// @notice Who alone may draw on the reserves; zero before it is bound.
     function backstop() external view returns (address);
-    /// @notice Sum of the positive sizes of an instrument, 18 decimals.
+    /// @notice Sum of the positive sizes of all instruments of the instrument's underlying, 18 decimals.
     function openInterest(Instrument instrument) external view returns (uint256);
     /// @notice What all accounts own of an asset, in token units. Asset 0 is the settlement token: zero, see `pool`.
     function claims(uint16 asset) external view returns (uint256);

@@ -75,7 +75,7 @@ struct UnderlyingView {
     uint256 observedAt;
     /// The terms of its perpetual.
     Market market;
-    /// Sum of the positive sizes of its perpetual, 18 decimals.
+    /// Sum of the positive sizes of all its instruments, 18 decimals.
     uint256 openInterest;
 }
 
@@ -138,6 +138,10 @@ interface ILens {
         external
         view
         returns (Margin memory before_, Margin memory after_);
+    /// @notice How many units of `benchmark` move like all that the account holds, if each underlying moves by its scan
+    /// range at once: docs/options.md, section 7.
+    /// @return 18 decimals, signed; each underlying's part is rounded towards zero.
+    function betaWeightedDelta(Account account, uint16 benchmark) external view returns (int256);
     /// @notice The largest withdrawal of an asset that passes now, and what the vault could pay; both in token units.
     /// @dev Exact: `withdraw` of `amount` passes and of `amount + 1` fails, as long as the token itself transfers.
     function largestWithdrawal(Account account, uint16 asset) external view returns (uint256 amount, uint256 available);
@@ -147,10 +151,10 @@ interface ILens {
     /// @notice What an account would bear of the losses that are known and not yet booked, if they were booked now.
     function lossShare(Account account) external view returns (LossShare memory);
 
-    /// @notice What an instrument is, in words: "ETH perpetual, in dollars". Without a name of its underlying the
-    /// number stands for it: "perpetual on underlying 7, in dollars". Reverts with `IMarginEngine.UnknownInstrument`
-    /// for what is
-    /// no instrument of a listed underlying.
+    /// @notice What an instrument is, in words: "ETH perpetual, in dollars", "ETH-25DEC26" for a future,
+    /// "ETH-25DEC26-2000-C" for a call, "ETH-25DEC26-2000-P" for a put. Without a name of its underlying the number
+    /// stands for it: "perpetual on underlying 7, in dollars", "7-25DEC26". Reverts with
+    /// `IMarginEngine.UnknownInstrument` for what is no instrument of a listed underlying.
     function describe(Instrument instrument) external view returns (string memory);
     /// @notice What people call an underlying; empty where governance named none.
     function symbol(uint16 underlying) external view returns (string memory);

@@ -47,8 +47,8 @@ struct Delegation {
     /// Whether each leg that he trades must bring its position closer to zero without crossing it. Says nothing of
     /// bids.
     bool reduceOnly;
-    /// The value of all positions to equity, in hundredths, that a fill with a leg that does not reduce, or a bid, may
-    /// leave; zero for no maximum.
+    /// The value of all positions, of options at the index price, to equity, in hundredths, that a fill with a leg that
+    /// does not reduce, or a bid, may leave; zero for no maximum.
     uint256 maxLeverage;
     /// The underlyings whose instruments he may trade, and hold positions in on whom he may bid: bit per id; zero for
     /// all.
@@ -93,7 +93,12 @@ interface ITradingModule {
     /// Trading with oneself would only print.
     error SelfTrade(Account account);
     error MarketClosed(Instrument instrument);
-    /// `cap` is the lower of the market's cap and of what the reserves can carry, dollars with 18 decimals.
+    /// The surface that the instrument is priced with is too old: no new risk, and no variation becomes cash.
+    error SurfaceStale(Instrument instrument);
+    /// Expired, but its fixing lacks samples: record them first, `IReportModule.recordFixing`.
+    error FixingIncomplete(Instrument instrument);
+    /// `value` is what is held long of all instruments of the underlying, at its index price; `cap` the lower of the
+    /// market's cap and of what the reserves can carry. Dollars with 18 decimals.
     error OpenInterestCapExceeded(Instrument instrument, uint256 value, uint256 cap);
     error PriceNotOk(Instrument instrument, uint256 status);
     error SettlementTokenDepegged();
@@ -135,11 +140,13 @@ interface ITradingModule {
         bytes calldata signature
     ) external payable;
     /// @notice Turns a position's variation into cash at the mark. Anyone. Changes nobody's equity. Only at a good
-    /// price.
-    /// @return amount The cash moved, dollars with 18 decimals, rounded down.
+    /// price and, of a dated instrument, with a surface that is not stale. Once its fixing is complete the whole
+    /// position becomes cash for good, whatever price and surface are by then.
+    /// @return amount The cash moved, dollars with 18 decimals, rounded down; zero without a position.
     function settle(Account account, Instrument instrument) external payable returns (int256 amount);
     /// @notice Turns a position into cash for good, seven days after the house was shut. Anyone. The first one fixes
-    /// the value of the instrument, at a price that is good or frozen.
+    /// the value of the instrument, at a price that is good or frozen and with the last surface there is; after its
+    /// expiry only at what it was fixed at.
     /// @return amount The cash moved, dollars with 18 decimals, rounded down; zero without a position.
     function closeOut(Account account, Instrument instrument) external payable returns (int256 amount);
     /// @notice How much of an order is filled, 18 decimals; the maximum when it was cancelled.

@@ -59,6 +59,7 @@ HINTS: dict[str, str] = {
     "Shut": "the house is being wound down: reduce or wait for `closeOut`",
     "NotShut": "positions are closed out only when the house was shut",
     "TooEarlyToClose": "trade out of the position, or wait until `closesAt`",
+    "FixingIncomplete": "call `recordFixing` on the engine with the rounds of this expiry first",
     "MarketEnded": "call `closeOut`: the value of this instrument is fixed",
     "PositionsOpen": "call `closeOut` for each position of the account first",
     # The reserves.
@@ -93,6 +94,7 @@ HINTS: dict[str, str] = {
         "trade less, or against open interest: the market is full, or the reserves carry no more"
     ),
     "PriceNotOk": "observe the price again; until it is OK only trades that reduce risk pass",
+    "SurfaceStale": "have the reporters report the surface; until then only reducing trades pass",
     "SettlementTokenDepegged": "new risk waits until the settlement token is back at its peg",
     # The auction.
     "AccountHealthy": "nothing to liquidate: the account covers its maintenance margin",

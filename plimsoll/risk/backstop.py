@@ -173,18 +173,29 @@ def slack_at(elapsed: int, cap: int) -> int:
     return min(risen, cap)
 
 
-def worst_price(legs: Sequence[tuple[int, int]], marks: Mapping[int, int], slack: int) -> int:
-    """The most that the backstop pays for a unit of the package (instrument, ratio)."""
-    mark = sum(ratio * marks[instrument] for instrument, ratio in legs)
-    gross = sum(abs(ratio) * marks[instrument] for instrument, ratio in legs)
+Legs = Sequence[tuple[int, int]]
+"""Of a package: instrument and ratio."""
+Prices = Mapping[int, int]
+
+
+def worst_price(legs: Legs, marks: Prices, slack: int, indices: Prices | None = None) -> int:
+    """The most that the backstop pays for a unit of the package; `indices` are the index prices of
+    options among the instruments."""
+    mark, gross = _package(legs, marks, indices or {})
     return (mark * BPS + gross * slack) // (WAD * BPS)
 
 
-def best_offer(legs: Sequence[tuple[int, int]], marks: Mapping[int, int], slack: int) -> int:
+def best_offer(legs: Legs, marks: Prices, slack: int, indices: Prices | None = None) -> int:
     """The least for which the backstop sells a unit of the package."""
-    mark = sum(ratio * marks[instrument] for instrument, ratio in legs)
-    gross = sum(abs(ratio) * marks[instrument] for instrument, ratio in legs)
+    mark, gross = _package(legs, marks, indices or {})
     return ceil_div(mark * BPS - gross * slack, WAD * BPS)
+
+
+def _package(legs: Legs, marks: Prices, indices: Prices) -> tuple[int, int]:
+    """Net mark, and the same with every leg positive and none above its index price."""
+    net = sum(ratio * marks[instrument] for instrument, ratio in legs)
+    highest = {i: min(marks[i], indices.get(i, marks[i])) for i, _ in legs}
+    return net, sum(abs(ratio) * highest[instrument] for instrument, ratio in legs)
 
 
 def collateral_cost(asset: int, amount: int, slack: int, scale: int, inputs: Inputs) -> int:

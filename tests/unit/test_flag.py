@@ -125,7 +125,8 @@ class TestLooks:
         assert record(short)[0] == RUNNING
 
     def test_a_look_at_the_prices_of_everything_held(self, stage: Stage) -> None:
-        """Rates before prices, collateral before positions, in the order of the account."""
+        """Rates before prices, collateral before positions, each price once, in the order of the
+        account."""
         stage.fund("maker", 1_000_000)
         stage.deposit("owner", WETH, wad(1))
         stage.deposit("owner", WSTETH, wad(1))
@@ -147,7 +148,6 @@ class TestLooks:
         )
         assert happened(receipt) == [
             rate,
-            observed(stage, ETH),
             observed(stage, ETH),
             observed(stage, BTC),
             observed(stage, ALT),

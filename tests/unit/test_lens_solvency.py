@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from plimsoll.instruments import Instrument
+from plimsoll.risk import instruments
 from plimsoll.risk.ledger.pool import YEAR, Lending, Pool
 from plimsoll.risk.model import WAD
 from plimsoll.risk.params import Kind, LendingParams, encode_symbol
@@ -151,10 +152,35 @@ class TestNames:
         assert named == "perpetual on underlying 2, in dollars"
 
     @pytest.mark.parametrize(
+        "name",
+        [
+            "ETH-25DEC26",
+            "ETH-25DEC26-2000-C",
+            "ETH-4DEC26-2000-P",
+            "ETH-1JAN25-0.5-C",
+            "ETH-29FEB36-1048575-P",
+            "ETH-31DEC35-0.0000000001-C",
+            "ETH-31AUG30-100.0001-P",
+            "ETH-31AUG30-104857500000-P",
+        ],
+    )
+    def test_a_dated_instrument_is_called_as_people_do(self, stage: Stage, name: str) -> None:
+        instrument = instruments.Instrument.parse(name, {"ETH": ETH})
+        assert instrument.name("ETH") == name
+        assert stage.lens.call.describe(instrument.id) == name
+
+    def test_a_dated_instrument_without_a_name_has_a_number(self, stage: Stage) -> None:
+        instrument = instruments.Instrument.parse("2-25DEC26-2000-C", {"2": 2})
+        assert stage.lens.call.describe(instrument.id) == "2-25DEC26-2000-C"
+
+    @pytest.mark.parametrize(
         "instrument",
         [
             0,
             1,
+            2 << 46 | ETH << 37 | 1,
+            2 << 46 | 77 << 37,
+            3 << 46 | ETH << 37 | 20 << 5 | 1 << 1,
             Instrument.perpetual(ETH).encode() + 1,
             3 << 46 | ETH << 37,
             1 << 46,

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from plimsoll.risk import model
+from plimsoll.risk.instruments import perpetual, underlying_of
 from plimsoll.risk.ledger.pool import Lending
-from plimsoll.risk.model import WAD, Inputs, UnderlyingState, ceil_div
+from plimsoll.risk.model import WAD, Inputs, PriceStatus, UnderlyingState, ceil_div
 
 CASH = 0
 MAX_UINT16 = 2**16 - 1
 MAX_AMOUNT = 2**128 - 1
 MAX_UINT256 = 2**256 - 1
+FEE_MARKS = 400
+"""Fees of a cheap option are on so many times its mark."""
 
 Account = int
 """An account id as a number: its owner in the high 160 bits, a sub-account in the low 96."""
@@ -53,6 +55,40 @@ class MarketTerms:
     open_interest_cap: int = 2**40 * WAD
     stress_jump: int = 5_000
     closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """An instrument at one moment: what `IMarginEngine.market` answers."""
+
+    terms: MarketTerms
+    status: PriceStatus
+    mark: int
+    index: int
+    funding_index: int = 0
+    closed: bool = False
+    stale: bool = False
+    is_final: bool = False
+    is_option: bool = False
+
+    @property
+    def is_ok(self) -> bool:
+        return self.status == PriceStatus.OK
+
+    @property
+    def basis(self) -> int:
+        """What a unit is worth beyond its quote."""
+        return self.mark - self.funding_index
+
+    @property
+    def notional_price(self) -> int:
+        """What a unit counts for in leverage: docs/options.md, section 8."""
+        return self.index if self.is_option else self.mark
+
+    @property
+    def fee_price(self) -> int:
+        """What fees are a share of."""
+        return min(self.index, FEE_MARKS * self.mark) if self.is_option else self.mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +141,12 @@ class Context:
     outflows: Mapping[int, int] = field(default_factory=dict)
 
     def underlying(self, instrument: int) -> UnderlyingState:
-        return self.inputs.underlyings[model.underlying_of(instrument)]
+        return self.inputs.underlyings[underlying_of(instrument)]
 
-    def market(self, instrument: int) -> MarketTerms:
-        terms = self.markets.get(model.underlying_of(instrument))
-        if terms is None or instrument != model.perpetual(model.underlying_of(instrument)):
+    def market(self, instrument: int) -> Market:
+        terms = self.markets.get(underlying_of(instrument))
+        if terms is None or instrument != perpetual(underlying_of(instrument)):
             raise Refused("UnknownInstrument")
-        return terms
+        state = self.underlying(instrument)
+        status, index = state.price.status, state.price.index
+        return Market(terms, status, index, index, state.funding_index, terms.closed)

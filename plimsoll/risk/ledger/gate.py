@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 from plimsoll.risk import model
-from plimsoll.risk.ledger.accounts import MAX_POSITION, MAX_PRINCIPAL, AccountState
+from plimsoll.risk.instruments import underlying_of
+from plimsoll.risk.ledger.accounts import MAX_POSITION, MAX_POSITIONS, MAX_PRINCIPAL, AccountState
 from plimsoll.risk.ledger.auctions import Auction
 from plimsoll.risk.ledger.base import Account, Context, Pause, Refused, owner_of
 from plimsoll.risk.ledger.custody import CashOutflow, Custody
@@ -138,7 +139,8 @@ class Gate:
         return self._books.cash_outflow
 
     def open_interest(self, instrument: int) -> int:
-        return self._books.open_interest.get(instrument, 0)
+        """Units held long of all instruments of the instrument's underlying."""
+        return self._books.open_interest.get(underlying_of(instrument), 0)
 
     def auction(self, account: Account) -> Auction:
         return self._books.auctions.get(account, Auction())
@@ -248,7 +250,7 @@ class Gate:
             return
         state = self.state(account)
         marked = sum(
-            abs(held.size) * context.underlying(held.instrument).price.index
+            abs(held.size) * context.market(held.instrument).notional_price
             for held in state.positions
         )
         equity = self._margin_of(state, context).equity
@@ -339,9 +341,14 @@ class Gate:
         after = Position(instrument, held.size + size, held.quote + quote)
         self._require_fits(after)
         grown = max(after.size, 0) - max(held.size, 0)
-        self._books.open_interest[instrument] = self.open_interest(instrument) + grown
+        open_before = self.open_interest(instrument)
+        self._books.open_interest[underlying_of(instrument)] = open_before + grown
         self._books.accounts[account] = state.put(after)
         return after.quote if after.size == 0 else 0
+
+    def _end_position(self, account: Account, held: Position) -> None:
+        """All of it has become cash."""
+        self._add_position(account, held.instrument, -held.size, -held.quote, MAX_POSITIONS)
 
     @staticmethod
     def _require_fits(position: Position) -> None:

@@ -10,7 +10,7 @@ from plimsoll.risk.ledger.base import (
     MAX_UINT256,
     Account,
     Context,
-    MarketTerms,
+    Market,
     Pause,
     Refused,
     owner_of,
@@ -62,22 +62,28 @@ class Trading(Gate):
         return self._books.filled.get(order, 0)
 
     def settle(self, account: Account, instrument: int, context: Context) -> int:
-        """Turns a position's variation into cash at the mark, rounded down."""
+        """Turns a position's variation into cash at the mark, rounded down; one whose fixing is
+        complete becomes cash for good."""
         with self.scope(context):
             self._require_untouched(account)
             if self.basis(instrument) is not None:
                 raise Refused("MarketEnded")
-            state = context.underlying(instrument)
-            if not state.price.ok:
-                raise Refused("PriceNotOk")
+            market = context.market(instrument)
+            if not market.is_final:
+                self._require_certain(market)
             held = self.state(account).position(instrument)
-            marked = held.size * (state.price.index - state.funding_index) // WAD
+            marked = held.size * market.basis // WAD
             amount = marked + held.quote
-            if held.size == 0 or amount == 0:
+            if held.size == 0:
                 return 0
-            settled = Position(instrument, held.size, -marked)
-            self._require_fits(settled)
-            self._books.accounts[account] = self.state(account).put(settled)
+            if market.is_final:
+                self._end_position(account, held)
+            elif amount == 0:
+                return 0
+            else:
+                settled = Position(instrument, held.size, -marked)
+                self._require_fits(settled)
+                self._books.accounts[account] = self.state(account).put(settled)
             self._move_quote(-amount, context.now)
             self._move_cash(account, amount, context.now)
             return amount
@@ -158,23 +164,23 @@ class Trading(Gate):
         self, maker: Side, taker: Side, instrument: int, change: int, context: Context
     ) -> int:
         """Books one leg; returns its value at the mark, 36 decimals."""
-        state, terms = context.underlying(instrument), context.market(instrument)
-        mark = state.price.index
+        market = context.market(instrument)
         if change == 0:
             raise Refused("ZeroAmount")
-        quote = ceil_div(change * (mark - state.funding_index), WAD)
+        quote = ceil_div(change * market.basis, WAD)
         open_before = self.open_interest(instrument)
         reduced = [
             self._move_leg(maker, instrument, change, -quote),
             self._move_leg(taker, instrument, -change, quote),
         ]
-        maker.fee += ceil_div(abs(change) * mark * terms.maker_fee, WAD * model.MILLION)
-        taker.fee += ceil_div(abs(change) * mark * terms.taker_fee, WAD * model.MILLION)
+        notional = abs(change) * market.fee_price
+        maker.fee += ceil_div(notional * market.terms.maker_fee, WAD * model.MILLION)
+        taker.fee += ceil_div(notional * market.terms.taker_fee, WAD * model.MILLION)
         if not all(reduced):
-            self._require_open_for_risk(state.price.ok, terms, context)
+            self._require_open_for_risk(market, context)
         if self.open_interest(instrument) > open_before:
-            self._require_below_cap(instrument, mark, terms, context)
-        return change * mark
+            self._require_below_cap(instrument, market, context)
+        return change * market.mark
 
     def _move_leg(self, side: Side, instrument: int, change: int, quote: int) -> bool:
         """Changes one side; returns whether it came closer to zero without crossing it."""
@@ -186,27 +192,31 @@ class Trading(Gate):
         side.adds_risk |= not reduced
         return reduced
 
-    def _require_open_for_risk(self, ok: bool, terms: MarketTerms, context: Context) -> None:
+    @staticmethod
+    def _require_certain(market: Market) -> None:
+        if not market.is_ok:
+            raise Refused("PriceNotOk")
+        if market.stale:
+            raise Refused("SurfaceStale")
+
+    def _require_open_for_risk(self, market: Market, context: Context) -> None:
         if Pause.RISK in context.paused:
             raise Refused("Paused")
         if self.shut_at:
             raise Refused("Shut")
         if self.is_halted:
             raise Refused("RiskHalted")
-        if terms.closed:
+        self._require_certain(market)
+        if market.closed:
             raise Refused("MarketClosed")
-        if not ok:
-            raise Refused("PriceNotOk")
         if context.factors.depegged:
             raise Refused("SettlementTokenDepegged")
 
-    def _require_below_cap(
-        self, instrument: int, mark: int, terms: MarketTerms, context: Context
-    ) -> None:
-        value = ceil_div(self.open_interest(instrument) * mark, WAD)
-        cap = terms.open_interest_cap
-        if terms.stress_jump:
+    def _require_below_cap(self, instrument: int, market: Market, context: Context) -> None:
+        value = ceil_div(self.open_interest(instrument) * market.index, WAD)
+        cap = market.terms.open_interest_cap
+        if market.terms.stress_jump:
             share = self._books.pool.accrued(context.now).reserves * context.factors.stress_share
-            cap = min(cap, share // terms.stress_jump)
+            cap = min(cap, share // market.terms.stress_jump)
         if value > cap:
             raise Refused("OpenInterestCapExceeded")

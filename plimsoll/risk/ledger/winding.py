@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from plimsoll.risk.ledger.accounts import MAX_POSITIONS
-from plimsoll.risk.ledger.base import Account, Context, Refused
+from plimsoll.risk.instruments import Instrument, Kind
+from plimsoll.risk.ledger.base import Account, Context, Market, Refused
 from plimsoll.risk.ledger.gate import Gate
 from plimsoll.risk.model import WAD, PriceStatus
 
@@ -51,7 +51,7 @@ class Winding(Gate):
                 return 0
             basis = self._fixed_basis(instrument, context)
             amount = held.size * basis // WAD + held.quote
-            self._add_position(account, instrument, -held.size, -held.quote, MAX_POSITIONS)
+            self._end_position(account, held)
             self._move_quote(-amount, context.now)
             self._bump(account)
             self._move_cash(account, amount, context.now)
@@ -67,8 +67,16 @@ class Winding(Gate):
         """Fixed by the first who closes, at a good price or one that governance froze."""
         basis = self.basis(instrument)
         if basis is None:
-            state = context.underlying(instrument)
-            if state.price.status not in (PriceStatus.OK, PriceStatus.FROZEN):
-                raise Refused("PriceNotOk")
-            basis = self._books.bases[instrument] = state.price.index - state.funding_index
+            market = context.market(instrument)
+            if not market.is_final:
+                self._require_closable(instrument, market, context)
+            basis = self._books.bases[instrument] = market.basis
         return basis
+
+    @staticmethod
+    def _require_closable(instrument: int, market: Market, context: Context) -> None:
+        parts = Instrument.decode(instrument)
+        if parts.kind != Kind.PERPETUAL and context.now >= parts.expiry:
+            raise Refused("FixingIncomplete")
+        if market.status not in (PriceStatus.OK, PriceStatus.FROZEN):
+            raise Refused("PriceNotOk")
