@@ -49,6 +49,7 @@ from plimsoll.risk.params import (
     Kind,
     LendingParams,
     MarketParams,
+    OptionsParams,
     OutflowParams,
     UnderlyingParams,
     Word,
@@ -70,6 +71,7 @@ class UnderlyingSpec:
     risk: UnderlyingParams
     market: MarketParams | None = None
     second: int | None = None
+    options: OptionsParams | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ LENDING = LendingParams(kink=80, rate_at_kink=40, rate_at_full=600, reserve_shar
 LIMITS: Mapping[int, int] = {CASH: 10**9, 1: 10**6}
 
 
+def instrument_of(market: int) -> int:
+    """An instrument by its id, a perpetual also by its underlying."""
+    return market if market >> 46 else model.perpetual(market)
+
+
 class House(Market):
     """The contracts, the people and both twins.
 
@@ -151,6 +158,8 @@ class House(Market):
         self._orders: dict[Order, bytes] = {}
         for u, one in underlyings.items():
             self.list_underlying(u, one.risk, one.price, market=one.market, second=one.second)
+            if one.options is not None:
+                self.set_options(u, one.options)
         self.usd = self.new_token(usd_decimals)
         self.tokens: dict[int, Contract] = {CASH: self.usd}
         for c, asset in assets.items():
@@ -520,8 +529,9 @@ class House(Market):
         price: int,
         **fields: Any,
     ) -> Order:
-        """A package of perpetuals by underlying; everything has 18 decimals."""
-        legs = tuple((model.perpetual(u), ratio) for u, ratio in sorted(ratios.items()))
+        """A package by instrument, a perpetual also by its underlying; everything has 18
+        decimals."""
+        legs = tuple(sorted((instrument_of(name), ratio) for name, ratio in ratios.items()))
         defaults = {"epoch": self.ledger.state(account).epoch, "salt": next(self._salts)}
         return Order(account, legs, quantity, price, **{**defaults, **fields})
 
@@ -582,14 +592,17 @@ class House(Market):
         assert receipt.value == filled
         return int(filled)
 
-    def open_position(self, account: Account, u: int, size: int) -> None:
+    def mark(self, market: int) -> int:
+        return self.context().market(instrument_of(market)).mark
+
+    def open_position(self, account: Account, market: int, size: int) -> None:
         """Takes a position at the mark from a dealer with deep pockets."""
         dealer = self.account("dealer")
         if self.ledger.portfolio(dealer).cash < RICH * WAD:
             self.deposit(dealer, CASH, 2 * RICH * self.usd_units)
         if self.ledger.pool.reserves < RICH * WAD:
             self.add_reserves(2 * RICH * self.usd_units)
-        order = self.order(dealer, {u: WAD}, -size, self.price(u).index)
+        order = self.order(dealer, {market: WAD}, -size, self.mark(market))
         self.take(order, account, abs(size))
 
     def cancel(self, order: Order) -> None:
@@ -608,8 +621,8 @@ class House(Market):
             )
         )
 
-    def settling(self, account: Account, u: int, sender: str = "stranger") -> Deed:
-        instrument = model.perpetual(u)
+    def settling(self, account: Account, market: int, sender: str = "stranger") -> Deed:
+        instrument = instrument_of(market)
         return Deed(
             "settle",
             "settle",
@@ -618,8 +631,8 @@ class House(Market):
             lambda now: self.ledger.settle(account, instrument, now),
         )
 
-    def settle(self, account: Account, u: int, *, sender: str = "stranger") -> int:
-        amount, receipt = self.do(self.settling(account, u, sender))
+    def settle(self, account: Account, market: int, *, sender: str = "stranger") -> int:
+        amount, receipt = self.do(self.settling(account, market, sender))
         assert receipt.value == amount
         return int(amount)
 
@@ -782,8 +795,8 @@ class House(Market):
         self.warp(WINDING_DELAY)
         self.wind("accept resume")
 
-    def close_out(self, account: Account, u: int) -> int:
-        instrument = model.perpetual(u)
+    def close_out(self, account: Account, market: int) -> int:
+        instrument = instrument_of(market)
         amount, receipt = self.do(
             Deed(
                 "close out",

@@ -131,23 +131,30 @@ def check_cash(house: House, picture: Picture, operations: int) -> None:
 def check_sizes(house: House, picture: Picture) -> None:
     """3: sizes of each instrument sum to zero, quotes to the pool's, longs to open interest.
 
-    Of a market that was fixed, who was closed out has left the opposite of his cash to the pool.
+    Of a market that was fixed, by the end or by its expiry, who was closed out or settled has left
+    the opposite of his cash to the pool.
     """
     positions = [p for held in picture.portfolios.values() for p in held.positions]
     owed = 0
-    for u in house.marketed:
-        sizes = [p.size for p in positions if p.underlying == u]
-        basis = house.ledger.basis(model.perpetual(u))
+    for instrument in {p.instrument for p in positions}:
+        sizes = [p.size for p in positions if p.instrument == instrument]
+        basis = house.ledger.basis(instrument)
+        market = picture.context.market(instrument)
+        if basis is None and market.is_final:
+            basis = market.basis
         if basis is not None:
             owed += sum(sizes) * basis
         else:
-            require(3, sum(sizes) == 0, f"sizes of {u} sum to {sum(sizes)}")
-        longs = sum(size for size in sizes if size > 0)
+            require(3, sum(sizes) == 0, f"sizes of {instrument} sum to {sum(sizes)}")
+        require(3, all(size != 0 for size in sizes), f"an empty position of {instrument}")
+    for u in house.marketed:
+        longs = sum(p.size for p in positions if p.underlying == u and p.size > 0)
         require(3, longs == picture.open_interest[u], f"open interest of {u}")
-        require(3, all(size != 0 for size in sizes), f"an empty position of {u}")
     quotes = sum(p.quote for p in positions)
     rounded = picture.pool.netQuote - quotes - owed // WAD
     most = len(house.marketed) * len(picture.portfolios) if picture.wound[3] else 0
+    if house.expiries:
+        most += house.outcomes["settle: done"]
     require(3, 0 <= rounded <= most, f"quotes {quotes} != {picture.pool.netQuote}")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
 
-from plimsoll.risk.instruments import perpetual, underlying_of
+from plimsoll.risk import model
+from plimsoll.risk.instruments import Kind, underlying_of
 from plimsoll.risk.ledger.pool import Lending
 from plimsoll.risk.model import WAD, Inputs, PriceStatus, UnderlyingState, ceil_div
 
@@ -14,8 +15,6 @@ CASH = 0
 MAX_UINT16 = 2**16 - 1
 MAX_AMOUNT = 2**128 - 1
 MAX_UINT256 = 2**256 - 1
-FEE_MARKS = 400
-"""Fees of a cheap option are on so many times its mark."""
 
 Account = int
 """An account id as a number: its owner in the high 160 bits, a sub-account in the low 96."""
@@ -61,34 +60,43 @@ class MarketTerms:
 class Market:
     """An instrument at one moment: what `IMarginEngine.market` answers."""
 
+    instrument: int
     terms: MarketTerms
     status: PriceStatus
-    mark: int
-    index: int
-    funding_index: int = 0
-    closed: bool = False
-    stale: bool = False
-    is_final: bool = False
-    is_option: bool = False
+    quote: model.Market
 
     @property
     def is_ok(self) -> bool:
         return self.status == PriceStatus.OK
 
     @property
+    def is_final(self) -> bool:
+        return self.quote.is_final
+
+    @property
+    def closed(self) -> bool:
+        """Whether only trades that reduce both sides pass."""
+        return self.terms.closed or self.quote.closed
+
+    @property
+    def mark(self) -> int:
+        return self.quote.mark
+
+    @property
     def basis(self) -> int:
         """What a unit is worth beyond its quote."""
-        return self.mark - self.funding_index
+        return self.quote.mark - self.quote.funding_index
 
     @property
     def notional_price(self) -> int:
         """What a unit counts for in leverage: docs/options.md, section 8."""
-        return self.index if self.is_option else self.mark
+        is_option = self.instrument >> 46 == Kind.OPTION
+        return self.quote.index if is_option else self.quote.mark
 
     @property
     def fee_price(self) -> int:
         """What fees are a share of."""
-        return min(self.index, FEE_MARKS * self.mark) if self.is_option else self.mark
+        return model.fee_basis(self.instrument, self.quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +153,10 @@ class Context:
 
     def market(self, instrument: int) -> Market:
         terms = self.markets.get(underlying_of(instrument))
-        if terms is None or instrument != perpetual(underlying_of(instrument)):
+        if terms is None:
             raise Refused("UnknownInstrument")
-        state = self.underlying(instrument)
-        status, index = state.price.status, state.price.index
-        return Market(terms, status, index, index, state.funding_index, terms.closed)
+        try:
+            quote = model.market(instrument, self.inputs)
+        except model.UnknownInstrumentError:
+            raise Refused("UnknownInstrument") from None
+        return Market(instrument, terms, self.underlying(instrument).price.status, quote)

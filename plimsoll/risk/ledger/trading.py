@@ -196,7 +196,7 @@ class Trading(Gate):
     def _require_certain(market: Market) -> None:
         if not market.is_ok:
             raise Refused("PriceNotOk")
-        if market.stale:
+        if market.quote.is_stale:
             raise Refused("SurfaceStale")
 
     def _require_open_for_risk(self, market: Market, context: Context) -> None:
@@ -213,7 +213,7 @@ class Trading(Gate):
             raise Refused("SettlementTokenDepegged")
 
     def _require_below_cap(self, instrument: int, market: Market, context: Context) -> None:
-        value = ceil_div(self.open_interest(instrument) * market.index, WAD)
+        value = ceil_div(self.open_interest(instrument) * market.quote.index, WAD)
         cap = market.terms.open_interest_cap
         if market.terms.stress_jump:
             share = self._books.pool.accrued(context.now).reserves * context.factors.stress_share
