@@ -94,7 +94,8 @@ interface IReportOracle {
     error ExpiriesDiffer(uint256 place, uint256 found, uint256 accepted);
     /// Forwards differ by more than `AGREEMENT` of the index price.
     error ForwardsDisagree(uint256 place, uint16 expiryDay, uint256 forward, uint256 accepted);
-    /// Volatilities at a log-moneyness differ by more than `SURFACE_AGREEMENT`, twice that in the wings.
+    /// Volatilities at a log-moneyness differ by more than `SURFACE_AGREEMENT`, or where an option is worth less by so
+    /// much more as docs/options.md 2 allows.
     error VolatilitiesDisagree(uint256 place, uint16 expiryDay, int256 kappa, uint256 volatility, uint256 accepted);
 
     /// @notice Least number of reports in a batch.
@@ -102,7 +103,7 @@ interface IReportOracle {
     /// @notice Largest difference between two premiums of a batch, and of a forward from the accepted one in parts of
     /// the index price, 18 decimals.
     function AGREEMENT() external view returns (uint256);
-    /// @notice Largest difference of a volatility from the accepted one near the money, 18 decimals.
+    /// @notice Largest difference of a volatility from the accepted one at the money, 18 decimals.
     function SURFACE_AGREEMENT() external view returns (uint256);
     /// @notice Largest median of a batch, either way, 18 decimals.
     function MAX_PREMIUM() external view returns (uint256);

@@ -22,6 +22,8 @@ library SurfaceRules {
     int256 private constant MIDDLE = 12;
     int256 private constant NEAR = 4;
     int256 private constant STEP = 0.125e18;
+    /// @dev Deviations beyond which none counts.
+    uint256 private constant MOST_AWAY = 8e18;
 
     int256 private constant LEAST_VARIANCE = 1e14;
     int256 private constant MOST_VARIANCE = 25e18;
@@ -78,9 +80,9 @@ library SurfaceRules {
         }
     }
 
-    /// @notice Reverts unless the volatilities of a slice differ from those of the accepted one, both within their
-    /// bounds, by at most `bound` near the money, and by twice that in the wings. There those count alike at which an
-    /// option is four deviations away: worth nothing to speak of.
+    /// @notice Reverts unless the volatilities of a slice are near those of the accepted one, both within their bounds,
+    /// at half deviations of the latter around the money and in the wings. They may differ by `bound` at the money, and
+    /// where options are worth less by so much more that no price differs by more than it does there.
     /// @param time Seconds to expiry: not zero.
     function requireAgreement(
         SurfaceSlice memory slice,
@@ -89,16 +91,16 @@ library SurfaceRules {
         uint256 bound,
         uint256 time
     ) internal pure {
-        // Nodes are at most 12, bounds at most 10^18. Seconds have 29 bits: a root above zero, below 2^63.
+        // Nodes are at most 12. Seconds have 29 bits: their root is below 2^63, volatilities below 2^71.
         unchecked {
+            uint256 root = FixedPointMathLib.sqrt(time * WAD / YEAR * WAD);
+            int256 half = int256(volatility(accepted, 0) * root / (2 * WAD));
             for (int256 node = -NEAR; node <= NEAR; ++node) {
-                _requireAgreementAt(slice, accepted, place, node * STEP, bound, 0);
+                int256 kappa = FixedPointMathLib.clamp(node * half, -MIDDLE * STEP, MIDDLE * STEP);
+                _requireAgreementAt(slice, accepted, place, kappa, bound, root);
             }
-            uint256 deviations = 4 * FixedPointMathLib.sqrt(time * WAD / YEAR * WAD);
             for (int256 node = -MIDDLE; node <= MIDDLE; node += NEAR) {
-                if (node >= -NEAR && node <= NEAR) continue;
-                uint256 least = PriceMath.abs(node * STEP) * WAD / deviations;
-                _requireAgreementAt(slice, accepted, place, node * STEP, 2 * bound, least);
+                if (node != 0) _requireAgreementAt(slice, accepted, place, node * STEP, bound, root);
             }
         }
     }
@@ -118,19 +120,28 @@ library SurfaceRules {
         }
     }
 
-    /// @dev Volatilities below `least` count as that.
+    /// @dev A price moves with volatility by exp(-d^2 / 2) of what it does at the money, `d` deviations away, and
+    /// 1 + (d^2 / 2)^2 is never above the inverse of that.
+    /// @param root Of the time in years.
     function _requireAgreementAt(
         SurfaceSlice memory slice,
         SurfaceSlice memory accepted,
         uint256 place,
         int256 kappa,
         uint256 bound,
-        uint256 least
+        uint256 root
     ) private pure {
-        uint256 found = FixedPointMathLib.max(least, volatility(slice, kappa));
-        uint256 wanted = FixedPointMathLib.max(least, volatility(accepted, kappa));
-        if (FixedPointMathLib.dist(found, wanted) > bound) {
-            revert IReportOracle.VolatilitiesDisagree(place, slice.expiryDay, kappa, found, wanted);
+        (uint256 found, uint256 wanted) = (volatility(slice, kappa), volatility(accepted, kappa));
+        uint256 apart = FixedPointMathLib.dist(found, wanted);
+        if (apart <= bound) return;
+        // Bounds are at most 10^18, logarithms 1.5 * 10^18, squares of at most eight deviations 64 * 10^18.
+        unchecked {
+            uint256 deviation = FixedPointMathLib.max(1, FixedPointMathLib.max(found, wanted) * root / WAD);
+            uint256 away = FixedPointMathLib.min(MOST_AWAY, PriceMath.abs(kappa) * WAD / deviation);
+            uint256 square = away * away / WAD;
+            if (apart > bound + bound * square * square / (4 * WAD * WAD)) {
+                revert IReportOracle.VolatilitiesDisagree(place, slice.expiryDay, kappa, found, wanted);
+            }
         }
     }
 

@@ -30,9 +30,11 @@ MOST_VARIANCE = 25 * WAD
 STEP = WAD // 8
 GRID = tuple(j * STEP for j in range(-12, 13))
 NEAR = tuple(j * STEP for j in range(-4, 5))
-"""Where volatilities must be sane, and reporters agree on them."""
-FAR = tuple(j * STEP for j in (-12, -8, 8, 12))
-"""Where they agree on what is worth something."""
+"""Where volatilities must be sane."""
+WINGS = tuple(j * STEP for j in (-12, -8, -4, 4, 8, 12))
+"""Where reporters agree, beside half deviations around the money."""
+MOST_AWAY = 8 * WAD
+"""Deviations beyond which none counts."""
 LEAST_DENSITY = -(10**12)
 STEEPEST = 2 * 10**15 * YEAR
 
@@ -103,20 +105,26 @@ def require_no_arbitrage(slices: Sequence[Slice], observed_at: int) -> None:
 def disagreement(
     piece: Slice, accepted: Slice, bound: int, seconds: int
 ) -> tuple[int, int, int] | None:
-    """The first log-moneyness at which the volatilities of two slices are further apart than the
-    bound (twice that in the wings), with both; `seconds` are those to expiry."""
-    for kappa in NEAR:
-        found, wanted = volatility(piece, kappa), volatility(accepted, kappa)
-        if abs(found - wanted) > bound:
-            return kappa, found, wanted
+    """The first log-moneyness at which the volatilities of two slices are further apart than they
+    may be, with both: by the bound at the money, by more where options are worth less. `seconds`
+    are those to expiry."""
     root = isqrt(seconds * WAD // YEAR * WAD)
-    for kappa in FAR:
-        # Four deviations away an option is worth nothing to speak of.
-        least = abs(kappa) * WAD // (4 * root)
-        found, wanted = (max(least, volatility(one, kappa)) for one in (piece, accepted))
-        if abs(found - wanted) > 2 * bound:
+    for kappa in agreement_nodes(accepted, root):
+        found, wanted = volatility(piece, kappa), volatility(accepted, kappa)
+        # A price moves with volatility by exp(-d^2 / 2) of what it does at the money, `away`
+        # deviations from it: 1 + (d^2 / 2)^2 is never above the inverse of that.
+        away = min(MOST_AWAY, abs(kappa) * WAD // max(1, max(found, wanted) * root // WAD))
+        square = away * away // WAD
+        if abs(found - wanted) > bound + bound * square**2 // (4 * WAD**2):
             return kappa, found, wanted
     return None
+
+
+def agreement_nodes(accepted: Slice, root: int) -> tuple[int, ...]:
+    """Where volatilities are compared: at half deviations of the accepted slice, two of them either
+    way, then in the wings. `root` is that of the time in years."""
+    half = volatility(accepted, 0) * root // (2 * WAD)
+    return *(max(GRID[0], min(GRID[-1], i * half)) for i in range(-4, 5)), *WINGS
 
 
 # Which of several counts

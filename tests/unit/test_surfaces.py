@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, replace
+from math import isqrt
 from typing import Any
 
 import pytest
@@ -245,19 +246,41 @@ def test_variances_at_the_money_ascend(desk: Desk) -> None:
         desk.verify(desk.batch(high, low))
 
 
+def nodes(wanted: Slice, now: int) -> tuple[int, ...]:
+    return twin.agreement_nodes(wanted, isqrt((wanted.expiry - now) * WAD // YEAR * WAD))
+
+
+def apart_at(desk: Desk, other: Slice, wanted: Slice, kappa: int) -> None:
+    """Both by the contract and by the twin."""
+    told = [twin.volatility(one, kappa) for one in (other, wanted)]
+    seconds = wanted.expiry - desk.now
+    assert twin.disagreement(other, wanted, SURFACE_AGREEMENT, seconds) == (kappa, *told)
+    with desk.evm.reverts("VolatilitiesDisagree", 1, wanted.expiry_day, kappa, *told):
+        desk.verify(desk.batch([wanted], [other]))
+
+
 def test_volatilities_agree(desk: Desk) -> None:
-    """Three points apart pass on neither side of the median, and every expiry is looked at."""
+    """Four points are too many a deviation from the money and, where an option is worth less, not
+    one and a half away from it. Every expiry is looked at."""
     day = first_day(desk.now)
     wanted, far = flat(day, 60), flat(day, 64)
-    differ = [abs(twin.volatility(far, k) - twin.volatility(wanted, k)) for k in twin.NEAR]
-    assert min(differ) > SURFACE_AGREEMENT
-    told = [twin.volatility(one, twin.NEAR[0]) for one in (far, wanted)]
-    with desk.evm.reverts("VolatilitiesDisagree", 1, day, twin.NEAR[0], *told):
-        desk.verify(desk.batch([wanted], [far]))
+    one_away = nodes(wanted, desk.now)[2]
+    apart_at(desk, far, wanted, one_away)
+    desk.verify(desk.batch([wanted], [flat(day, 62)]))
     middle = [flat(day, 60), flat(day + 7, 60)]
     apart = [flat(day, 60), flat(day + 7, 64)]
     with desk.evm.reverts("VolatilitiesDisagree", place=2, expiryDay=day + 7):
         desk.verify(desk.batch(middle, middle, apart))
+
+
+def test_the_agreement_is_exact(desk: Desk) -> None:
+    """Level ones, whose variance is `a` everywhere: to the unit of it at the money."""
+    day = first_day(desk.now) + 28
+    # Their roots are 60 and 63 percent, and a part in 10^9 above.
+    low, high = (Slice(day, NANO, a, 0, 0, 0, 1_000) for a in (360_000_000, 396_900_000))
+    desk.verify(desk.batch([low], [high]))
+    beyond = replace(high, a=high.a + 1)
+    apart_at(desk, beyond, low, 0)
 
 
 def bent(day: int, extra: int) -> Slice:
@@ -267,22 +290,30 @@ def bent(day: int, extra: int) -> Slice:
     return replace(whole, b=b, a=whole.a + (whole.b - b) * whole.sigma // 10**6)
 
 
-def test_wings_agree_where_options_are_worth_something(desk: Desk) -> None:
-    """Alike near the money, they differ by more than twice as much far away: in a year that is
-    money, in a few days options there are four deviations from any."""
+def test_deviations_count_not_log_moneyness(desk: Desk) -> None:
+    """At a log-moneyness of a half one is ten points above the other: in two days that is twelve
+    deviations from the money and changes no price, in a year it is less than one."""
     day = first_day(desk.now)
-    for far, apart in ((day + 364, True), (day, False)):
-        wanted, other = flat(far), bent(far, 10**8)
-        near = [abs(twin.volatility(other, k) - twin.volatility(wanted, k)) for k in twin.NEAR]
-        assert max(near) <= SURFACE_AGREEMENT
-        kappa = twin.FAR[0]
-        told = [twin.volatility(one, kappa) for one in (other, wanted)]
-        assert told[0] - told[1] > 2 * SURFACE_AGREEMENT
+    for far, apart in ((day, False), (day + 364, True)):
+        wanted, other = flat(far), bent(far, 10**9)
+        differ = [twin.volatility(one, 4 * STEP) for one in (other, wanted)]
+        assert differ[0] - differ[1] > 3 * SURFACE_AGREEMENT
         if apart:
-            with desk.evm.reverts("VolatilitiesDisagree", 1, far, kappa, *told):
-                desk.verify(desk.batch([wanted], [other]))
+            apart_at(desk, other, wanted, nodes(wanted, desk.now)[0])
         else:
             desk.verify(desk.batch([wanted], [other]))
+
+
+def test_what_rises_beyond_two_deviations(desk: Desk) -> None:
+    """Alike as far as two deviations from the money, then as steep as no smile is."""
+    day = first_day(desk.now) + 29
+    level = Slice(day, NANO, 360_000_000, 0, 0, 0, 1_000)
+    kinked = Slice(day, NANO, 360_000_000, NANO, 980_000, 400_000, 1_000)
+    for kappa in nodes(level, desk.now)[:9]:
+        differ = abs(twin.volatility(kinked, kappa) - twin.volatility(level, kappa))
+        assert abs(kappa) < 4 * STEP
+        assert differ <= SURFACE_AGREEMENT
+    apart_at(desk, kinked, level, 8 * STEP)
 
 
 def test_a_surface_that_only_looks_alike_near_the_money(desk: Desk) -> None:
@@ -352,7 +383,9 @@ def test_every_field_is_signed(desk: Desk, name: str) -> None:
 @st.composite
 def batches(draw: st.DrawFn, now: int) -> list[tuple[int, int, tuple[Slice, ...]]]:
     """Reporter, age and surface of a few reports: one surface, moved a little or much."""
-    base = surface(now, draw(st.integers(1, 2)))
+    later = draw(st.sampled_from([0, 0, 30, 400, 1_500]))
+    whole = surface(now, draw(st.integers(1, 2)))
+    base = [replace(one, expiry_day=one.expiry_day + later) for one in whole]
     found = []
     for place in range(draw(st.integers(1, 3))):
         slices = list(base)
@@ -361,7 +394,9 @@ def batches(draw: st.DrawFn, now: int) -> list[tuple[int, int, tuple[Slice, ...]
             moves = {
                 "a": draw(st.sampled_from([10**6, 2 * 10**7, -(10**6), 6 * 10**7])),
                 "forward": draw(st.sampled_from([1, AGREEMENT // NANO, AGREEMENT // NANO + 1])),
-                "rho": draw(st.sampled_from([50_000, -50_000])),
+                "b": draw(st.sampled_from([10**7, 10**8, 10**9, 2**43])),
+                "rho": draw(st.sampled_from([50_000, -50_000, 900_000, -700_000])),
+                "m": draw(st.sampled_from([10**5, -(10**6), 4 * 10**6])),
             }
             name = draw(st.sampled_from(sorted(moves)))
             slices[at] = replace(slices[at], **{name: getattr(slices[at], name) + moves[name]})
