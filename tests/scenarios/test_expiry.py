@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from plimsoll.risk import model
 from plimsoll.risk.instruments import day_of, expiry_of, future, is_friday, option
 from plimsoll.risk.ledger import CASH, CLOSING_TIME, WINDING_DELAY, Account, Delegation, Refused
 from plimsoll.risk.model import WAD, ExpiryState
@@ -186,6 +187,20 @@ def test_leverage_of_a_delegate_counts_options_at_the_index(street: Street) -> N
     with refuses("LeverageExceeded"):
         street.house.take(order, small, 3 * WAD, sender="delegate")
     street.house.take(order, small, 2 * WAD, sender="delegate")
+
+
+def test_the_lens_weighs_deltas_by_how_far_their_prices_go(street: Street) -> None:
+    lens = street.house.evm.deploy("Lens", street.house.house)
+    street.trade_package({street.call: WAD, street.put: -WAD, street.far: WAD}, 7 * WAD, 0)
+    street.house.open_position(street.buyer, BTC, -WAD)
+    held, inputs = street.house.ledger.portfolio(street.buyer), street.house.inputs()
+    account = street.buyer.to_bytes(32, "big")
+    for benchmark in (ETH, BTC):
+        expected = model.beta_weighted_delta(held, benchmark, inputs)
+        assert expected != 0
+        assert lens.call.betaWeightedDelta(account, benchmark) == expected
+    with street.house.evm.reverts("UnknownUnderlying", 77):
+        lens.call.betaWeightedDelta(account, 77)
 
 
 # The end
