@@ -16,9 +16,11 @@ from plimsoll.errors import ContractError
 from plimsoll.instruments import CASH, AccountId, Instrument
 from plimsoll.lab.actors import Actor, Cast
 from plimsoll.lab.books import Books, Told
+from plimsoll.lab.expiry import SAMPLES, Expiring
 from plimsoll.lab.figures import dollars
 from plimsoll.lab.gap import Gap
 from plimsoll.lab.node import Anvil, KeeperProcess
+from plimsoll.lab.options import BookReader
 from plimsoll.lab.prices import TICK, PricePath
 from plimsoll.lab.quiet import QuietHours
 from plimsoll.lab.record import (
@@ -29,7 +31,7 @@ from plimsoll.lab.record import (
     Slice,
     WorldRecord,
 )
-from plimsoll.lab.scenario import Scenario, ScenarioError
+from plimsoll.lab.scenario import Scenario, ScenarioError, Trader
 from plimsoll.lab.worlds import Exchange, Opening, World
 from plimsoll.orders import Order
 from plimsoll.protocol import Account
@@ -50,6 +52,8 @@ Mint = Callable[[str, str, Decimal], Any]
 """Symbol, receiver, whole tokens."""
 Push = Callable[[Mapping[str, Decimal], int], Any]
 """New prices by symbol in a block of that time: reported by the oracles, observed by the engine."""
+LatestRound = Callable[[str], int]
+"""Of the Chainlink source of an underlying."""
 Tell = Callable[[str], None]
 
 
@@ -65,6 +69,7 @@ class Crash:
     exchange: Exchange
     mint: Mint
     push: Push
+    latest_round: LatestRound
     first_block: int
     box: Path
     """Where the reporters share what they signed."""
@@ -95,8 +100,12 @@ class Crash:
         )
         self._pay_in_reserves(house.reserves)
         self._lend(house.borrowed)
+        if self.scenario.optioned:
+            # The first surface, without which there are no options.
+            self.push(self.path.opening, self.node.time + 1)
         portraits = [self._open_trader(number) for number in range(len(self.scenario.traders))]
         self.record = WorldRecord(self.world.value, portraits)
+        self.record.options = [self._book_of(trader).opening() for trader in self._optioned]
 
     def _pay_in_reserves(self, reserves: Decimal) -> None:
         """The first holder of the backstop brings three quarters, the second the rest."""
@@ -184,6 +193,29 @@ class Crash:
         self.record.desk_earned = self._equity_of(self.cast.desk) - before[0]
         self.record.lender_change = self._equity_of(self.cast.lender) - before[1]
 
+    def expire(self, assets: Mapping[str, int]) -> None:
+        """Time passes to the expiry; anyone records the fixing, and settles."""
+        expiring = Expiring(
+            node=self.node,
+            chain=self.chain,
+            exchange=self.exchange,
+            underlyings=sorted(self.scenario.optioned),
+            prices=self.path.steps[-SAMPLES:],
+            push=self.push,
+            latest_round=self.latest_round,
+            books=lambda: Books(self.chain, self.first_block, assets),
+        )
+        self.record.expiry = expiring.run(self._names())
+
+    @property
+    def _optioned(self) -> list[Trader]:
+        return [trader for trader in self.scenario.traders if trader.options]
+
+    def _book_of(self, trader: Trader) -> BookReader:
+        portrait = self.record.portrait(trader.name)
+        accounts = [each.account for each in portrait.compartments]
+        return BookReader(self.chain, self.exchange, trader.name, accounts)
+
     def check(self, assets: Mapping[str, int]) -> None:
         books = Books(self.chain, self.first_block, assets)
         self.record.pool_after = books.pool()
@@ -209,8 +241,8 @@ class Crash:
         if opening.borrow:
             cash = actor.house.asset(CASH)
             account.withdraw(cash, from_units(opening.borrow, self.exchange.cash.decimals))
-        for symbol, size in opening.sizes.items():
-            self._trade(account, symbol, size, self.exchange.price(symbol))
+        for instrument, size in opening.sizes.items():
+            self._trade(account, instrument, size, self.exchange.mark(instrument))
         return account
 
     def _pay_in(self, actor: Actor, account: Account, symbol: str, amount: Decimal) -> None:
@@ -222,12 +254,14 @@ class Crash:
         cash = self.exchange.cash
         return cash.decimals if symbol == cash.symbol else self.exchange.tokens[symbol].decimals
 
-    def _trade(self, account: Account, symbol: str, size: Decimal, price: Decimal) -> None:
+    def _trade(
+        self, account: Account, instrument: Instrument, size: Decimal, price: Decimal
+    ) -> None:
         """The maker's quoter signs an order; the account takes it."""
         maker = self.cast.maker.account()
         order = Order.build(
             maker.id,
-            Instrument.perpetual(self.exchange.underlyings[symbol]),
+            instrument,
             -size,
             price,
             expiry=self.node.time + _ORDER_SECONDS,
@@ -248,7 +282,7 @@ class Crash:
             spread = _HALF_SPREAD if size > 0 else -_HALF_SPREAD
             price = (risk.price.index * (1 + spread)).quantize(TICK)
             try:
-                self._trade(account, symbols[risk.underlying], size, price)
+                self._trade(account, Instrument.perpetual(risk.underlying), size, price)
             except ContractError as refused:
                 tell(f"the desk keeps its {symbols[risk.underlying]}: {refused}")
 
@@ -257,6 +291,8 @@ class Crash:
         block = self.chain.w3.eth.block_number
         self._starts.append(block)
         self._read_accounts(step, block)
+        for trader, book in zip(self._optioned, self.record.options, strict=True):
+            book.steps.append(self._book_of(trader).step(step, block, book.underlying))
         self.record.prices.append(self._prices(prices, block))
 
     def _prices(self, symbols: Iterable[str], block: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,7 @@ from plimsoll.lab.prices import PricePath, UnusablePricesError, replayed_prices,
 from plimsoll.lab.record import RunRecord, WorldRecord
 from plimsoll.lab.report import Report, Stages, console
 from plimsoll.lab.scenario import DEFAULT, Scenario, ScenarioError, load_scenario
+from plimsoll.lab.smile import Surfaces, expiry_day
 from plimsoll.lab.worlds import Exchange, World, listings
 from plimsoll.units import to_units_exact, to_wad_exact
 
@@ -80,7 +81,7 @@ def cli(scenario: Path, prices: str, out: Path) -> None:
     page.write_text(render_page(run), encoding="utf-8")
     page.with_suffix(".json").write_text(run.to_json(), encoding="utf-8")
     to.print(f"The page of this run: {page}; its numbers: {page.with_suffix('.json')}")
-    sys.exit(0 if all(check.holds for world in run.worlds for check in world.checks) else 1)
+    sys.exit(0 if all(world.holds for world in run.worlds) else 1)
 
 
 @dataclass
@@ -149,16 +150,32 @@ class Demo:
         cast = Cast(node.w3, Addresses.of(house.manifest))
         assets = {token.symbol: token.asset for token in house.tokens.values()}
         cash, tokens = listings(cast.sponsor.house.chain, assets)
+        underlyings = house.underlyings
+        day = expiry_day(node.time, self.scenario.smile.days)
+        surfaces = Surfaces(
+            chain=cast.sponsor.house.chain,
+            reporters=cast.reporters,
+            smile=self.scenario.smile,
+            day=day,
+            premium=self.scenario.house.premium,
+            opening=self.path.opening,
+            underlyings={symbol: underlyings[symbol] for symbol in self.scenario.optioned},
+        )
+
+        def push(prices: Mapping[str, Decimal], at: int) -> None:
+            """Every feed is heard at every step: those that do not move must not go stale."""
+            push_at(node, house, {**house.prices, **prices}, at, surfaces.calls(prices, at))
+
         crash = Crash(
             scenario=self.scenario,
             path=self.path,
             world=world,
             node=node,
             cast=cast,
-            exchange=Exchange(cast.sponsor.house.chain, cash, tokens, house.underlyings),
+            exchange=Exchange(cast.sponsor.house.chain, cash, tokens, underlyings, day),
             mint=house.mint,
-            # Every feed is heard at every step: those that do not move must not go stale.
-            push=lambda prices, at: push_at(node, house, {**house.prices, **prices}, at),
+            push=push,
+            latest_round=lambda symbol: int(house.primary[symbol].proxy.latestRound()),
             first_block=house.manifest.start_block,
             box=self.out / f"reports-{world.value}",
         )
@@ -171,6 +188,9 @@ class Demo:
             log = self.out / f"keeper-{world.value}.log"
             with KeeperProcess(self._keeper_environment(node, house, cast), log) as keeper:
                 crash.run(keeper, self.stages.tell)
+        if self.scenario.optioned:
+            with self.stages.stage(f"The {world.value} world: the options expire"):
+                crash.expire(assets)
         with self.stages.stage(f"The {world.value} world: the backstop, and a loss beyond it"):
             crash.gap(self.stages.tell)
         with self.stages.stage(f"The {world.value} world: the books"):
@@ -218,9 +238,13 @@ def _require_listed(what: str, named: set[str], listed: Mapping[str, object]) ->
 
 
 def push_at(
-    node: Anvil, house: LocalDeployment, prices: Mapping[str, Decimal], moment: int
+    node: Anvil,
+    house: LocalDeployment,
+    prices: Mapping[str, Decimal],
+    moment: int,
+    more: Iterable[Call] = (),
 ) -> None:
-    """The oracles of both sources report and the engine observes, all in one block.
+    """The oracles of both sources report and the engine observes, all in one block; then `more`.
 
     So nobody, the keeper neither, can act between the price of one feed and that of the next.
     """
@@ -230,7 +254,7 @@ def push_at(
         calls.append(_publish(second, moment))
     ids = [house.underlyings.get(symbol, PEG) for symbol in prices]
     calls.append(Call(house.engine.address, house.engine.observe.encode_input(ids)))
-    node.mine_together(str(house.deployer.address), calls, moment)
+    node.mine_together(str(house.deployer.address), [*calls, *more], moment)
     house.prices.update(prices)
 
 

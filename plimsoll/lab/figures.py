@@ -16,6 +16,14 @@ def dollars(value: int, places: int = 0) -> str:
     return f"{sign}${whole // 10**places:,}.{whole % 10**places:0{places}}"
 
 
+def units(value: int, places: int = 4) -> str:
+    """Units of an underlying with 18 decimals, rounded to the nearest."""
+    scale = 10 ** (18 - places)
+    whole = (abs(value) + scale // 2) // scale
+    sign = _MINUS if value < 0 and whole else ""
+    return f"{sign}{whole // 10**places:,}.{whole % 10**places:0{places}}"
+
+
 def exact(value: int) -> str:
     """Dollars with 18 decimals, to the last one."""
     sign = _MINUS if value < 0 else ""

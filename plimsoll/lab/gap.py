@@ -40,7 +40,7 @@ _SIZE_PLACES = Decimal("0.001")
 _SOLD = Decimal("0.5")
 """The part of its slice that the backstop sells again here."""
 
-Trade = Callable[[Account, str, Decimal, Decimal], None]
+Trade = Callable[[Account, Instrument, Decimal, Decimal], None]
 Push = Callable[[Mapping[str, Decimal], int], object]
 Pay = Callable[[Decimal], Account]
 Tell = Callable[[str], None]
@@ -108,7 +108,9 @@ class Gap:
         notional = sum((s * prices[symbol] for symbol, s in self.sizes.items()), Decimal(0))
         account = self.pay((notional * _OWN).quantize(Decimal(1)))
         for symbol, size in self.sizes.items():
-            self.trade(account, symbol, size, prices[symbol])
+            self.trade(
+                account, Instrument.perpetual(self.underlyings[symbol]), size, prices[symbol]
+            )
         return account
 
     def _factor(self, account: Account, prices: Mapping[str, Decimal]) -> Decimal:

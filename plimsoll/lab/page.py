@@ -12,6 +12,7 @@ from importlib.resources import files
 from string import Template
 
 from plimsoll.lab.figures import depth, dollars, exact, outcome, percent, ratio, verdict
+from plimsoll.lab.optiontables import Table, book_tables, expiry_tables, greeks_text
 from plimsoll.lab.record import (
     Compartment,
     Portrait,
@@ -38,6 +39,7 @@ def render_page(run: RunRecord) -> str:
         summary=_summary(run),
         market=_market(run.worlds[0], run.step_seconds),
         traders="".join(_trader(run, at) for at in range(len(run.worlds[0].portraits))),
+        options="".join(_book(run, at) for at in range(len(run.worlds[0].options))),
         losses=_losses(run) + "".join(_after(world) for world in run.worlds),
         books="".join(_books(world) for world in run.worlds),
     )
@@ -210,8 +212,60 @@ def _losses(run: RunRecord) -> str:
 
 def _after(world: WorldRecord) -> str:
     """The quiet hours, the backstop and the shared loss of a world, each if there was one."""
-    parts = (_quiet(world.name, world.quiet), _backstop(world), _shared(world.name, world.shared))
+    parts = (
+        _quiet(world.name, world.quiet),
+        *(_plain_table(table) for table in expiry_tables(world)),
+        _backstop(world),
+        _shared(world.name, world.shared),
+    )
     return "".join(parts)
+
+
+def _book(run: RunRecord, number: int) -> str:
+    """An option book: margin of parts against portfolio margin, and why they differ."""
+    book = run.worlds[-1].options[number]
+    greeks = "".join(
+        f"<p>Greeks, {name}: {escape(greeks_text(found))}.</p>"
+        for name, found in (("options alone", book.options), ("with the hedge", book.hedged))
+    )
+    tables = "".join(_plain_table(table) for table in book_tables(run, number))
+    heading = f"<h2>{escape(book.trader)}: margin of parts and portfolio margin</h2>"
+    return heading + _margins(run, number) + greeks + tables
+
+
+def _margins(run: RunRecord, number: int) -> str:
+    cross = run.worlds[-1]
+    book = cross.options[number]
+    compartments = cross.portrait(book.trader).compartments
+    lines = {
+        "parts": [each.parts_maintenance for each in book.steps],
+        "portfolio": [
+            sum(each.readings[step.step].maintenance for each in compartments)
+            for step in book.steps
+        ],
+        "equity": [cross.portrait(book.trader).equity(step.step) for step in book.steps],
+    }
+    every = [0, *(value for line in lines.values() for value in line)]
+    scale = _Scale(len(book.steps), min(every), max(every))
+    opening = ", ".join(f"{name} {dollars(line[0])}" for name, line in lines.items())
+    most = ", ".join(f"{name} {dollars(max(line))}" for name, line in lines.items())
+    return _picture(
+        key=f"book-{number}",
+        title=f"{book.trader}: maintenance margin of parts, of the portfolio, and equity",
+        description=f"The same positions. At the opening: {opening}. At most: {most}.",
+        body=scale.axis(dollars)
+        + "".join(_line(n, name, values, scale) for n, (name, values) in enumerate(lines.items())),
+        readout=[
+            f"volatility {percent(step.volatility)}, "
+            + ", ".join(f"{name} {dollars(line[at])}" for name, line in lines.items())
+            for at, step in enumerate(book.steps)
+        ],
+    )
+
+
+def _plain_table(table: Table) -> str:
+    title, names, rows = table
+    return _table(title, names, [_row(row[0], *map(escape, row[1:])) for row in rows])
 
 
 def _quiet(world: str, quiet: Quiet | None) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from plimsoll.chain import Chain
-from plimsoll.instruments import Instrument
+from plimsoll.instruments import Instrument, Kind
 from plimsoll.lab.actors import Actor, Cast
 from plimsoll.lab.node import Anvil
 from plimsoll.lab.record import Quiet, QuietRow
@@ -116,11 +116,13 @@ class _State:
 
 
 def _funding(first: _State, last: _State, account: bytes) -> int:
-    """What the positions gained by the move of the index; longs pay when it rises."""
+    """What perpetuals gained by the move of the index; longs pay when it rises."""
     gained = 0
     for word in first.positions[account]:
         size = (word >> 104) % (1 << 104)
         size -= (size >> 103) << 104
-        underlying = Instrument.decode(word >> 208).underlying
-        gained -= size * (last.indices[underlying] - first.indices[underlying]) // WAD
+        held = Instrument.decode(word >> 208)
+        if held.kind is Kind.PERPETUAL:
+            moved = last.indices[held.underlying] - first.indices[held.underlying]
+            gained -= size * moved // WAD
     return gained

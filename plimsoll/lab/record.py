@@ -205,6 +205,95 @@ class SharedLoss:
         return self.from_reserves + borne + self.rounding + self.to_deficit
 
 
+@dataclass(frozen=True, slots=True)
+class OptionLeg:
+    """One position of an option book at the opening; marks and margins in dollars."""
+
+    name: str
+    size: int
+    mark: int
+    initial: int
+    """Of this position alone, as is `maintenance`."""
+    maintenance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Greeks:
+    """Of a whole book, 18 decimals; the units are those of docs/options.md, section 7."""
+
+    delta: int
+    gamma: int
+    vega: int
+    theta: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookStep:
+    """What the positions of a book would need apart, and what they need behind one margin."""
+
+    step: int
+    volatility: int
+    """At the money, as the engine has it."""
+    parts_initial: int
+    parts_maintenance: int
+
+
+@dataclass(slots=True)
+class OptionBook:
+    """One trader with options; what became of him is in his portrait."""
+
+    trader: str
+    underlying: str
+    expiry: int
+    legs: list[OptionLeg]
+    options: Greeks
+    """Without the hedge."""
+    hedged: Greeks
+    steps: list[BookStep] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One position turned into cash."""
+
+    name: str
+    instrument: str
+    size: int
+    paid: int
+    """Variation since the last cash: what `settle` booked."""
+    equity_before: int
+    equity_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fixing:
+    underlying: str
+    samples: list[int]
+    rounds: list[int]
+    """Of the feed, as its aggregator counts them."""
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """The checks of the books at a moment between."""
+
+    moment: str
+    holding: int
+    checks: int
+    broken: list[str]
+
+
+@dataclass(slots=True)
+class Expiry:
+    """How the options of a world ended."""
+
+    time: int
+    fixings: list[Fixing] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    books: list[Interim] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class WorldRecord:
     name: str
@@ -223,6 +312,17 @@ class WorldRecord:
     quiet: Quiet | None = None
     backstop: BackstopSlice | None = None
     shared: SharedLoss | None = None
+    options: list[OptionBook] = field(default_factory=list)
+    expiry: Expiry | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Every check, at the end and between."""
+        between = self.expiry.books if self.expiry else []
+        return all(check.holds for check in self.checks) and not any(b.broken for b in between)
+
+    def portrait(self, name: str) -> Portrait:
+        return next(each for each in self.portraits if each.name == name)
 
     @property
     def losses(self) -> list[Loss]:

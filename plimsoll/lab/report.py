@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plimsoll.lab.figures import bps, depth, dollars, exact, fates, percent, ratio, verdict
+from plimsoll.lab.optiontables import book_tables, expiry_tables, greeks_text
 from plimsoll.lab.record import Portrait, RunRecord, WorldRecord
 
 _PLAIN_WIDTH = 132
@@ -57,11 +58,14 @@ class Report:
         self._openings()
         for world in self.run.worlds:
             self._quiet(world)
+        for number in range(len(self.run.worlds[0].options)):
+            self._book(number)
         self._outcomes()
         for world in self.run.worlds:
             self._slices(world)
         self._losses()
         for world in self.run.worlds:
+            self._expiry(world)
             self._backstop(world)
             self._shared(world)
         for world in self.run.worlds:
@@ -75,10 +79,15 @@ class Report:
             hit = [each.name for each in world.portraits if each.slices or each.losses]
             debt = dollars(sum(loss.total for loss in world.losses))
             holding = sum(check.holds for check in world.checks)
+            if world.expiry is not None:
+                kept = sum(not each.broken for each in world.expiry.books)
+                held = f"{kept} of {len(world.expiry.books)} times while options expired, "
+            else:
+                held = ""
             self.to.print(
                 f"[bold]{world.name} world[/bold]: {len(hit)} of {len(world.portraits)} portfolios"
                 f" liquidated ({', '.join(hit) or 'none'}); bad debt {debt};"
-                f" {holding} of {len(world.checks)} checks of the books hold",
+                f" the books hold {held}{holding} of {len(world.checks)} checks at the end",
                 soft_wrap=True,
             )
 
@@ -116,6 +125,27 @@ class Report:
                 ]
             table.add_row(portrait.name, *cells)
         self.to.print(table)
+
+    def _book(self, number: int) -> None:
+        """One option book: its legs apart and together, and both through the crash."""
+        for title, names, rows in book_tables(self.run, number):
+            table = self._table(title, names)
+            for row in rows:
+                table.add_row(*row)
+            self.to.print(table)
+        book = self.run.worlds[0].options[number]
+        for name, greeks in (("options alone", book.options), ("with the hedge", book.hedged)):
+            self.to.print(f"{name}: {greeks_text(greeks)}", style="dim")
+
+    def _expiry(self, world: WorldRecord) -> None:
+        """How the options ended, and whether the books held meanwhile."""
+        if world.expiry is None:
+            return
+        for title, names, rows in expiry_tables(world):
+            table = self._table(title, names)
+            for row in rows:
+                table.add_row(*row)
+            self.to.print(table)
 
     def _outcomes(self) -> None:
         names = ["portfolio"]

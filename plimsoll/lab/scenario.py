@@ -51,6 +51,30 @@ class SyntheticPath(Strict):
         return self
 
 
+class OptionLeg(Strict):
+    """European, cash-settled, of the expiry that the smile names."""
+
+    underlying: Symbol
+    strike: Level
+    """In parts of the opening price, rounded to three digits."""
+    put: bool
+    size: SignedDollars
+    """Of the underlying at its opening price; negative is sold."""
+
+
+class Smile(Strict):
+    """What reporters see of volatility: a smile that rises as the price falls."""
+
+    days: Annotated[int, Field(ge=1, le=60)] = 7
+    """Options expire on the first Friday at least so many days after the opening."""
+    volatility: Annotated[Decimal, Field(ge=Decimal("0.1"), le=1)] = Decimal("0.6")
+    """At the money, at the opening price and above it."""
+    rise: Annotated[Decimal, Field(ge=0, le=2)] = Decimal("1.5")
+    """How much volatility rises, in points for each percent below the opening price."""
+    skew: Annotated[Decimal, Field(ge=Decimal("-0.5"), le=Decimal("0.5"))] = Decimal("-0.3")
+    """Correlation of raw SVI: negative makes low strikes dearer."""
+
+
 class Trader(Strict):
     name: Annotated[str, Field(min_length=1, max_length=24)]
     story: str
@@ -61,6 +85,10 @@ class Trader(Strict):
     collateral: dict[Symbol, Dollars] = {}
     positions: dict[Symbol, SignedDollars] = {}
     """By underlying; negative is short."""
+    options: Annotated[tuple[OptionLeg, ...], Field(max_length=16)] = ()
+    """Traded at their marks; what they cost or bring is variation, paid as it moves."""
+    hedged: bool = False
+    """Whether a perpetual takes the delta of the options, as the engine gives it at the opening."""
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
@@ -68,16 +96,28 @@ class Trader(Strict):
             raise ValueError(f"{self.name} deposits nothing")
         if self.cash and self.borrow:
             raise ValueError(f"{self.name} both deposits and borrows cash")
-        if not self.positions and not self.borrow:
+        if not self.positions and not self.borrow and not self.options:
             raise ValueError(f"{self.name} takes no risk")
-        if any(size == 0 for size in self.positions.values()):
+        sizes = (*self.positions.values(), *(leg.size for leg in self.options))
+        if any(size == 0 for size in sizes):
             raise ValueError(f"{self.name} has a position of zero")
         return self
 
+    @model_validator(mode="after")
+    def _one_hedge(self) -> Self:
+        legs = {(leg.underlying, leg.strike, leg.put) for leg in self.options}
+        if len(legs) != len(self.options):
+            raise ValueError(f"{self.name} has one option twice")
+        if self.hedged and not self.options:
+            raise ValueError(f"{self.name} has no options to hedge")
+        if self.hedged and set(self.positions) & self.optioned:
+            raise ValueError(f"{self.name} hedges by a perpetual that he holds already")
+        return self
+
     @property
-    def compartments(self) -> tuple[str, ...]:
-        """What isolation keeps apart: each position, and the loan."""
-        return (*self.positions, *(("loan",) if self.borrow else ()))
+    def optioned(self) -> set[str]:
+        """The underlyings of his options."""
+        return {leg.underlying for leg in self.options}
 
 
 class House(Strict):
@@ -107,6 +147,7 @@ class Scenario(Strict):
     prices: dict[Symbol, SyntheticPath]
     """Synthetic paths; a file of real prices replaces the underlyings it names."""
     house: House = House()
+    smile: Smile = Smile()
     traders: Annotated[tuple[Trader, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")
@@ -115,12 +156,17 @@ class Scenario(Strict):
         if len(set(names)) != len(names):
             raise ValueError("two traders have one name")
         traded = {symbol for trader in self.traders for symbol in trader.positions}
-        if missing := traded - set(self.prices):
+        if missing := (traded | self.optioned) - set(self.prices):
             raise ValueError(f"no prices for {', '.join(sorted(missing))}")
         late = [s for s, path in self.prices.items() if path.waypoints[-1].step > self.steps]
         if late:
             raise ValueError(f"waypoints after the last step: {', '.join(late)}")
         return self
+
+    @property
+    def optioned(self) -> set[str]:
+        """The underlyings whose options somebody holds."""
+        return {symbol for trader in self.traders for symbol in trader.optioned}
 
 
 class _ExactLoader(yaml.SafeLoader):
