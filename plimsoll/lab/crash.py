@@ -21,7 +21,7 @@ from plimsoll.lab.figures import dollars
 from plimsoll.lab.gap import Gap
 from plimsoll.lab.node import Anvil, KeeperProcess
 from plimsoll.lab.options import BookReader
-from plimsoll.lab.prices import TICK, PricePath
+from plimsoll.lab.prices import TICK, PricePath, fixing_prices
 from plimsoll.lab.quiet import QuietHours
 from plimsoll.lab.record import (
     Compartment,
@@ -200,7 +200,7 @@ class Crash:
             chain=self.chain,
             exchange=self.exchange,
             underlyings=sorted(self.scenario.optioned),
-            prices=self.path.steps[-SAMPLES:],
+            prices=fixing_prices(self.path, self.scenario.seed, SAMPLES),
             push=self.push,
             latest_round=self.latest_round,
             books=lambda: Books(self.chain, self.first_block, assets),

@@ -33,7 +33,7 @@ class Expiring:
     exchange: Exchange
     underlyings: Sequence[str]
     prices: Sequence[Mapping[str, Decimal]]
-    """Of the six instants; the last stands for those that are missing."""
+    """Of the six instants."""
     push: Push
     latest_round: Callable[[str], int]
     books: Callable[[], Books]
@@ -51,22 +51,19 @@ class Expiring:
         record.books.append(self._check("the crash is over, the options are open"))
         rounds: dict[str, list[int]] = {symbol: [] for symbol in self.underlyings}
         for sample in range(SAMPLES):
-            self.push(self._price(sample), first + sample * _INTERVAL)
+            self.push(self.prices[sample], first + sample * _INTERVAL)
             for symbol in self.underlyings:
                 rounds[symbol].append(self.latest_round(symbol))
             if sample == SAMPLES // 2 - 1:
                 self._fix(rounds, 0)
                 record.books.append(self._check("three of six samples are fixed"))
-        self.push(self._price(SAMPLES), self.time)
+        self.push(self.prices[-1], self.time)
         self._fix(rounds, SAMPLES // 2)
         record.fixings = [self._fixing(symbol, rounds[symbol]) for symbol in self.underlyings]
         record.books.append(self._check("the price is fixed, nothing is settled"))
         record.settled = self._settle(names)
         record.books.append(self._check("all options are settled"))
         return record
-
-    def _price(self, sample: int) -> Mapping[str, Decimal]:
-        return self.prices[min(sample, len(self.prices) - 1)]
 
     def _fix(self, rounds: Mapping[str, Sequence[int]], start: int) -> None:
         """Anyone may: the rounds are the feed's, and the engine looks each of them up."""

@@ -25,6 +25,8 @@ from plimsoll.lab.scenario import Scenario, SyntheticPath
 TICK = Decimal("0.00000001")
 _TIME_COLUMNS = ("ts", "timestamp", "time", "date", "updatedAt")
 _CHAINLINK_DECIMALS = 8
+# Standard deviation of a price around the last one of the run.
+_FIXING_NOISE = 0.001
 # Half the age at which a feed with a heartbeat of an hour goes stale.
 _LONGEST_STEP = 1800
 
@@ -111,6 +113,18 @@ def replayed_prices(scenario: Scenario, files: Sequence[str]) -> PricePath:
             for at in range(start, start + count)
         ),
     )
+
+
+def fixing_prices(path: PricePath, seed: int, count: int) -> list[Mapping[str, Decimal]]:
+    """After the run, around its last prices: what the feeds report while options are fixed."""
+    rng = random.Random(f"{seed}/fixing")  # noqa: S311 -- seeded on purpose
+    return [
+        {
+            symbol: (price * Decimal(1 + rng.gauss(0, _FIXING_NOISE))).quantize(TICK)
+            for symbol, price in path.steps[-1].items()
+        }
+        for _ in range(count)
+    ]
 
 
 def read_series(name: str, symbols: Sequence[str]) -> Series:

@@ -21,7 +21,8 @@ from plimsoll.lab.scenario import Smile
 from plimsoll.reports import SurfaceReport, report_domain, surface_batch_of
 from plimsoll.risk.instruments import day_of, expiry_of, is_friday
 from plimsoll.risk.params import Kind
-from plimsoll.risk.surface import MICRO, NANO, Slice
+from plimsoll.risk.surface import Slice
+from plimsoll.risk.svi import MICRO, NANO
 from plimsoll.units import from_wad
 
 DAY = 86_400

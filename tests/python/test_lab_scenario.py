@@ -23,6 +23,8 @@ traders:
     positions: {ETH: 80_000}
 """
 
+OPTION = "{underlying: ETH, strike: 0.9, put: true, size: 100}"
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -46,14 +48,17 @@ def test_shipped_scenarios_load(path):
     assert load_scenario(path).title
 
 
-def test_the_default_has_the_four_portfolios():
+def test_the_default_has_the_five_portfolios():
     traders = {trader.name: trader for trader in load_scenario(DEFAULT).traders}
-    assert list(traders) == ["hedger", "spread trader", "bull", "gambler"]
+    assert list(traders) == ["hedger", "spread trader", "bull", "gambler", "option seller"]
     hedger = traders["hedger"]
     assert hedger.positions["ETH"] == -hedger.collateral["WETH"]
     spread = traders["spread trader"].positions
     assert spread["BTC"] == -spread["ETH"] > 0
-    assert traders["hedger"].compartments == ("ETH", "loan")
+    seller = traders["option seller"]
+    assert seller.hedged
+    assert seller.optioned == {"ETH"}
+    assert sum(leg.size for leg in seller.options if leg.put) == 0
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,15 @@ def test_the_default_has_the_four_portfolios():
         ("{step: 4, level: 0.5}", "{step: 0, level: 0.5}", "rising steps"),
         ("{step: 4, level: 0.5}", "{step: 4, level: 0}", "greater than 0"),
         ("steps: 4", "steps: 0", "greater than or equal to 1"),
+        ("80_000}", f"80_000}}\n    options: [{OPTION}]\n    hedged: true", "holds already"),
+        ("80_000}", f"80_000}}\n    options: [{OPTION}, {OPTION}]", "one option twice"),
+        ("80_000}", f"80_000}}\n    options: [{OPTION.replace('100', '0')}]", "a position of zero"),
+        (
+            "80_000}",
+            f"80_000}}\n    options: [{OPTION.replace('ETH', 'SOL')}]",
+            "no prices for SOL",
+        ),
+        ("80_000}", "80_000}\n    hedged: true", "no options to hedge"),
     ],
 )
 def test_says_what_is_wrong(write, old, new, said):
