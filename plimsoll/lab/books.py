@@ -13,7 +13,7 @@ from typing import Any
 from web3.types import FilterParams, TxReceipt
 
 from plimsoll.chain import Chain
-from plimsoll.instruments import CASH, Holding, Instrument
+from plimsoll.instruments import CASH, Holding, Instrument, Kind
 from plimsoll.keeper.discover import Directory
 from plimsoll.lab.interest import Interest, call_at, interest_booked, pool_at
 from plimsoll.lab.record import Check, PoolReading
@@ -146,18 +146,27 @@ class Books:
 
     def _positions(self) -> Iterator[tuple[str, int, int, int]]:
         instruments = sorted({i for each in self.balances.values() for i in each.positions})
-        house = self.chain.clearing_house.functions
+        longs: dict[int, int] = {}
         for instrument in instruments:
             sizes = [e.positions.get(instrument, (0, 0))[0] for e in self.balances.values()]
-            name = f"{self._symbol(Instrument.decode(instrument))} perpetuals"
+            decoded = Instrument.decode(instrument)
+            yield f"sum of the sizes of {self._name(decoded)} = 0", sum(sizes), 0, 0
             long = sum(size for size in sizes if size > 0)
-            yield f"sum of the sizes of {name} = 0", sum(sizes), 0, 0
-            interest = self._ask(house.openInterest(instrument))
-            yield f"open interest of {name} = sum of its longs", interest, long, 0
+            longs[decoded.underlying] = longs.get(decoded.underlying, 0) + long
+        for underlying, long in longs.items():
+            perpetual = Instrument.perpetual(underlying)
+            counted = self.chain.clearing_house.functions.openInterest(perpetual.encode())
+            claim = f"open interest of {self._symbols[underlying]} = sum of everybody's longs"
+            yield claim, self._ask(counted), long, 0
 
-    def _symbol(self, instrument: Instrument) -> str:
-        ids = {number: symbol for symbol, number in self.chain.addresses.underlyings.items()}
-        return ids.get(instrument.underlying, str(instrument))
+    def _name(self, instrument: Instrument) -> str:
+        if instrument.kind is Kind.PERPETUAL:
+            return f"{self._symbols[instrument.underlying]} perpetuals"
+        return instrument.name(self._symbols)
+
+    @property
+    def _symbols(self) -> dict[int, str]:
+        return {number: symbol for symbol, number in self.chain.addresses.underlyings.items()}
 
     def _losses(self) -> Iterator[tuple[str, int, int, int]]:
         booked = [event.args for event in self._told("LossBooked")]

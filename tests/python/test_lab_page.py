@@ -8,19 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plimsoll.lab.figures import bps, dollars, exact, outcome, percent, verdict
+from plimsoll.lab.optiontables import shown_steps
 from plimsoll.lab.page import render_page, round_ticks
 from plimsoll.lab.record import (
     WHOLE,
     BackstopSlice,
+    BookStep,
     Check,
     Compartment,
+    Expiry,
+    Fixing,
+    Greeks,
+    Interim,
     Loss,
     LossRow,
+    OptionBook,
+    OptionLeg,
     Portrait,
     Quiet,
     QuietRow,
     Reading,
     RunRecord,
+    Settled,
     SharedLoss,
     Slice,
     WorldRecord,
@@ -164,6 +173,75 @@ def full(run) -> RunRecord:
     )
     world.shared = SHARED
     return run
+
+
+def with_options(run: RunRecord) -> RunRecord:
+    """The first trader is one of options, and they have expired."""
+    legs = [
+        OptionLeg("ETH-10JAN25-2450-P", -60 * WAD, 69 * WAD, 10_000 * WAD, 8_000 * WAD),
+        OptionLeg("ETH", -23 * WAD, 2_500 * WAD, 4_000 * WAD, 3_000 * WAD),
+    ]
+    steps = [
+        BookStep(step, (60 + 5 * step) * WAD // 100, 14_000 * WAD, 11_000 * WAD)
+        for step in range(STEPS)
+    ]
+    greeks = Greeks(23 * WAD, -WAD // 10, -8_400 * WAD, 280 * WAD), Greeks(0, -1, -WAD, WAD)
+    for world in run.worlds:
+        world.options = [OptionBook("bull & bear", "ETH", 1_736_496_000, legs, *greeks, steps)]
+        world.expiry = Expiry(
+            1_736_496_000,
+            [Fixing("ETH", [2_400 * WAD + n for n in range(6)], list(range(16, 22)), 2_400 * WAD)],
+            [Settled("a & b", "ETH-10JAN25-2450-P", -WAD, -50 * WAD, 9 * WAD, 9 * WAD)],
+            [Interim("halfway", 17, 18, ["in = out"]), Interim("settled", 18, 18, [])],
+        )
+    return run
+
+
+OPTIONS_SHOWN = (
+    "ETH-10JAN25-2450-P",
+    "expiring 2025-01-10 08:00 UTC",
+    "\u221260.0000",
+    "$14,000",  # the parts
+    "$13,970",  # less the portfolio's
+    "80.00 %",  # volatility at the last step
+    "vega \u2212$84.00 a point",
+    "round 16 of the feed",
+    "the mean",
+    "17 of 18",
+    "\u2212$50.00",
+)
+
+
+def test_the_option_book_is_on_the_page(run):
+    page = Page(render_page(with_options(run)))
+    for expected in OPTIONS_SHOWN:
+        assert expected in page.text, expected
+    # The market, three compartments, and the margins of the book.
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == 5
+
+
+def test_the_terminal_shows_the_option_book(run, capsys):
+    Report(with_options(run), console()).show()
+    text = capsys.readouterr().out
+    for expected in OPTIONS_SHOWN:
+        assert expected in text, expected
+    assert "the books hold 1 of 2 times while options expired" in text
+
+
+def test_a_world_holds_when_every_check_does_at_the_end_and_between(run):
+    world = run.worlds[0]
+    assert world.holds
+    world.checks.append(Check(3, "a = b", 4, 5))
+    assert not world.holds
+    world.checks.pop()
+    world.expiry = Expiry(0, books=[Interim("halfway", 17, 18, ["in = out"])])
+    assert not world.holds
+
+
+def test_shows_the_lowest_price_among_the_steps():
+    prices = [100 - step for step in range(24)] + [60 + step for step in range(17)]
+    assert shown_steps(prices) == [0, 5, 10, 15, 20, 24, 25, 30, 35, 40]
+    assert shown_steps([5, 3, 4]) == [0, 1, 2]
 
 
 SHOWN = (

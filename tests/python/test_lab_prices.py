@@ -7,6 +7,7 @@ import pytest
 
 from plimsoll.lab.prices import (
     UnusablePricesError,
+    fixing_prices,
     read_series,
     replayed_prices,
     synthetic_prices,
@@ -70,6 +71,19 @@ def test_every_price_is_what_a_feed_can_answer(scenario):
         for price in prices.values():
             assert price > 0
             assert price == price.quantize(Decimal("0.00000001"))
+
+
+def test_prices_of_the_fixing_stay_near_the_last_ones(scenario):
+    path = synthetic_prices(scenario)
+    found = fixing_prices(path, scenario.seed, 6)
+    assert found == fixing_prices(path, scenario.seed, 6)
+    assert found != fixing_prices(path, scenario.seed + 1, 6)
+    assert len({each["ETH"] for each in found}) == 6
+    for each in found:
+        assert set(each) == set(path.symbols)
+        for symbol, price in each.items():
+            assert abs(price / path.steps[-1][symbol] - 1) < Decimal("0.01")
+            assert price == round(price, 8)
 
 
 def test_replays_the_deepest_fall(scenario, write):

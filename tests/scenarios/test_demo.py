@@ -189,6 +189,80 @@ def test_a_loss_beyond_the_reserves_is_shared_to_the_wei(worlds):
         assert 0 < number(maker["expected"]) < number(maker["borne"])
 
 
+def test_a_hedged_seller_survives_behind_one_margin_and_loses_his_short_when_isolated(worlds):
+    cross, isolated = (portrait(worlds[world], "option seller") for world in ("cross", "isolated"))
+    assert slices(cross) == []
+    hit = {each["name"] for each in isolated["compartments"] if each["slices"]}
+    assert hit == {"short ETH-10JAN25-2450-P"}
+
+
+def test_portfolio_margin_gives_credit_for_the_hedge(worlds):
+    (book,) = worlds["cross"]["options"]
+    (account,) = portrait(worlds["cross"], "option seller")["compartments"]
+    together = number(account["readings"][0]["initial"])
+    apart = sum(number(leg["initial"]) for leg in book["legs"])
+    assert 0 < 2 * together < apart
+    for step in book["steps"]:
+        whole = number(account["readings"][step["step"]]["maintenance"])
+        assert 0 < whole < number(step["parts_maintenance"])
+    # In the isolated world the parts are what they are apart, but for the seconds between.
+    parts = portrait(worlds["isolated"], "option seller")["compartments"]
+    needed = sum(number(each["readings"][0]["initial"]) for each in parts)
+    assert abs(needed - apart) < apart // 100
+
+
+def test_the_perpetual_takes_the_delta_of_the_options(worlds):
+    for world in worlds.values():
+        (book,) = world["options"]
+        (hedge,) = (leg for leg in book["legs"] if leg["name"] == "ETH")
+        assert number(book["options"]["delta"]) > 10**18
+        # Rounded to millionths, and a few seconds passed.
+        assert abs(number(book["options"]["delta"]) + number(hedge["size"])) < 10**16
+        assert abs(number(book["hedged"]["delta"])) < 10**16
+        # He has sold options: time earns, movement and volatility cost.
+        assert number(book["options"]["theta"]) > 0
+        assert number(book["options"]["gamma"]) < 0
+        assert number(book["options"]["vega"]) < 0
+        assert book["options"]["vega"] == book["hedged"]["vega"]
+
+
+def test_volatility_rises_with_the_fall_as_reporters_signed(worlds):
+    for world in worlds.values():
+        (book,) = world["options"]
+        opening = number(world["prices"][0]["ETH"])
+        for step, prices in zip(book["steps"], world["prices"], strict=True):
+            fall = max(0, 10**18 - number(prices["ETH"]) * 10**18 // opening)
+            assert abs(number(step["volatility"]) - (6 * 10**17 + 15 * fall // 10)) < 10**13
+
+
+def test_options_are_fixed_by_the_feed_and_settled_by_anybody(worlds):
+    for world in worlds.values():
+        expiry = world["expiry"]
+        assert expiry["time"] == 1_736_496_000  # Friday, 10 January 2025, 08:00 UTC
+        (fixing,) = expiry["fixings"]
+        samples = [number(price) for price in fixing["samples"]]
+        assert len(set(samples)) == 6
+        assert number(fixing["price"]) == sum(samples) // 6
+        assert fixing["rounds"] == sorted(fixing["rounds"])
+        assert expiry["settled"]
+        for instrument in {each["instrument"] for each in expiry["settled"]}:
+            sides = [e for e in expiry["settled"] if e["instrument"] == instrument]
+            assert sum(number(each["size"]) for each in sides) == 0
+            # Each rounds its own; what is lost belongs to the vault.
+            assert abs(sum(number(each["paid"]) for each in sides)) <= len(sides)
+        for each in expiry["settled"]:
+            assert abs(number(each["equity_after"]) - number(each["equity_before"])) < 10**15
+
+
+def test_the_books_hold_while_options_end(worlds):
+    for world in worlds.values():
+        books = world["expiry"]["books"]
+        assert [each["broken"] for each in books] == [[], [], [], []]
+        assert all(each["holding"] == each["checks"] > 15 for each in books)
+        # Checks of each of two options end with them.
+        assert books[-1]["checks"] == books[0]["checks"] - 2
+
+
 def test_the_tables_are_shown(output):
     text, _, out = output
     page = (out / "crash.html").read_text()
@@ -196,6 +270,8 @@ def test_the_tables_are_shown(output):
         assert "shared to the wei" in shown
         assert "the backstop" in shown.lower()
         assert "signed reports set funding" in shown
+        assert "portfolio margin" in shown
+        assert "settlement price, the mean" in shown
     sums = [line for line in text.splitlines() if line.startswith(("|sum", "|loss that was"))]
     assert len(sums) == 4
     assert sums[0].split("|")[4] == sums[1].split("|")[4]
@@ -223,7 +299,8 @@ def test_the_output_is_plain_and_labelled(output):
     assert "synthetic prices, seed 3" in text
     page = (out / "crash.html").read_text()
     assert "A small crash" in page
-    assert page.count('role="img"') == 1 + 2 + 3 + 1 + 3
+    # The market; each trader's accounts in both worlds; the margins of the option book.
+    assert page.count('role="img"') == 1 + (2 + 3 + 1 + 3) + 3 + 1 + 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
