@@ -2,7 +2,7 @@
 
 Both worlds are the same contracts, feeds and keeper. In the isolated world each position (and the
 loan) has a sub-account of its own, and the collateral is split by what each of them requires when
-it stands alone: its initial margin less its initial equity, as the engine answers it.
+it stands alone: its initial margin less its initial equity, as the chain answers it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from decimal import ROUND_FLOOR, Decimal
 from enum import Enum
 from typing import Any
 
+from web3 import Web3
+from web3.constants import ADDRESS_ZERO
 from web3.types import BlockIdentifier
 
 from plimsoll.chain import Chain
-from plimsoll.instruments import CASH, Instrument, Kind
+from plimsoll.instruments import CASH, AccountId, Instrument, Kind
 from plimsoll.lab.record import WHOLE
 from plimsoll.lab.scenario import OptionLeg, Trader
 from plimsoll.protocol import Asset
@@ -27,6 +29,8 @@ LOAN = "loan"
 _SIZE_PLACES = Decimal("0.000001")
 _SIZE_BITS = 104
 _STRIKE_DIGITS = 3
+_NOBODY = AccountId(Web3.to_checksum_address(ADDRESS_ZERO))
+"""Has nothing: what it would need after a trade is what the trade needs."""
 
 
 class World(Enum):
@@ -119,10 +123,17 @@ class Exchange:
         return parts + ([replace(bare, name=LOAN, borrow=whole.borrow)] if whole.borrow else [])
 
     def _requirement(self, part: Opening) -> int:
-        """Dollars that a position or the loan needs to stand alone, by the engine's own word."""
-        cash = -part.borrow * 10 ** (18 - self.cash.decimals)
-        positions = [self._position(held, size) for held, size in part.sizes.items()]
-        margin = self.chain.call(self.chain.engine.functions.margin((cash, [], positions)))
+        """Dollars that a loan, or a position with its fee, needs to stand alone, by the chain."""
+        if part.borrow:
+            owed = -part.borrow * 10 ** (18 - self.cash.decimals)
+            margin = self.chain.call(self.chain.engine.functions.margin((owed, [], [])))
+        else:
+            trades = [
+                (held.encode(), to_wad_exact(size), self._market(held)[0], True)
+                for held, size in part.sizes.items()
+            ]
+            preview = self.chain.lens.functions.previewTrade(_NOBODY.encode(), trades)
+            _, margin = self.chain.call(preview)
         return max(0, int(margin[3] - margin[1]))
 
     def _side(self, instrument: Instrument, size: Decimal) -> str:
