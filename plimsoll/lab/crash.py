@@ -205,7 +205,11 @@ class Crash:
             latest_round=self.latest_round,
             books=lambda: Books(self.chain, self.first_block, assets),
         )
-        self.record.expiry = expiring.run(self._names())
+        sellers = {
+            trader.name: [each.account for each in self.record.portrait(trader.name).compartments]
+            for trader in self._optioned
+        }
+        self.record.expiry = expiring.run(self._names(), sellers)
 
     @property
     def _optioned(self) -> list[Trader]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from plimsoll.chain import Chain
 from plimsoll.instruments import AccountId, Instrument, Kind
 from plimsoll.lab.books import Books
+from plimsoll.lab.interest import call_at
 from plimsoll.lab.node import Anvil
 from plimsoll.lab.record import Expiry, Fixing, Interim, Settled
 from plimsoll.lab.scenario import ScenarioError
@@ -42,8 +43,8 @@ class Expiring:
     def time(self) -> int:
         return expiry_of(self.exchange.expiry_day)
 
-    def run(self, names: Mapping[bytes, str]) -> Expiry:
-        """`names` are those of all accounts."""
+    def run(self, names: Mapping[bytes, str], sellers: Mapping[str, Sequence[bytes]]) -> Expiry:
+        """`names` are those of all accounts, `sellers` the traders with options and theirs."""
         first = self.time - SAMPLES * _INTERVAL
         if self.node.time >= first:
             raise ScenarioError("the options expire before the last step: give them more days")
@@ -62,6 +63,7 @@ class Expiring:
         record.fixings = [self._fixing(symbol, rounds[symbol]) for symbol in self.underlyings]
         record.books.append(self._check("the price is fixed, nothing is settled"))
         record.settled = self._settle(names)
+        record.ends = {name: self._equity(accounts) for name, accounts in sellers.items()}
         record.books.append(self._check("all options are settled"))
         return record
 
@@ -103,19 +105,22 @@ class Expiring:
         return int(size * self.chain.call(market)[0] // 10**18 + quote)
 
     def _settled(self, account: bytes, name: str, instrument: Instrument, size: int) -> Settled:
-        before = self._equity(account)
+        """Equity before and after are those of one moment: interest runs between two blocks."""
         receipt = Account(self.chain, AccountId.decode(account)).settle(instrument)
+        now = self.chain.w3.eth.get_block(receipt.block)["timestamp"]
+        margin = self.chain.clearing_house.functions.margin(account)
         return Settled(
             name=name,
             instrument=self.exchange.name(instrument),
             size=size,
             paid=receipt.one("VariationSettled").args["amount"],
-            equity_before=before,
-            equity_after=self._equity(account),
+            equity_before=call_at(self.chain, margin, receipt.block - 1, now)[0],
+            equity_after=self.chain.call(margin, receipt.block)[0],
         )
 
-    def _equity(self, account: bytes) -> int:
-        return int(self.chain.call(self.chain.clearing_house.functions.margin(account))[0])
+    def _equity(self, accounts: Sequence[bytes]) -> int:
+        margin = self.chain.clearing_house.functions.margin
+        return sum(int(self.chain.call(margin(account))[0]) for account in accounts)
 
     def _check(self, moment: str) -> Interim:
         checks = self.books().checks()

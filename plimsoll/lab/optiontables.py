@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from plimsoll.lab.figures import dollars, percent, units
+from plimsoll.lab.figures import dollars, outcome, percent, units
 from plimsoll.lab.record import Greeks, OptionBook, RunRecord, WorldRecord
 
 Table = tuple[str, Sequence[str], list[Sequence[str]]]
@@ -68,7 +68,22 @@ def _through(run: RunRecord, number: int) -> Table:
                 *(dollars(world.portrait(book.trader).equity(at)) for world in run.worlds),
             )
         )
+    if all(world.expiry for world in run.worlds):
+        ends = [dollars(world.expiry.ends[book.trader]) for world in run.worlds if world.expiry]
+        rows.append(("settled", dollars(_fixed(cross, book), 2), "", "", "", *ends))
     return f"{book.trader}: margins and equity through the crash", names, rows
+
+
+def _fixed(world: WorldRecord, book: OptionBook) -> int:
+    """At what his options were settled."""
+    fixings = world.expiry.fixings if world.expiry else []
+    return next(each.price for each in fixings if each.underlying == book.underlying)
+
+
+def outcomes_text(run: RunRecord, number: int) -> str:
+    """What became of the book in each world."""
+    trader = run.worlds[0].options[number].trader
+    return "; ".join(f"{world.name}: {outcome(world.portrait(trader))}" for world in run.worlds)
 
 
 def shown_steps(prices: Sequence[int]) -> list[int]:
@@ -91,7 +106,7 @@ def expiry_tables(world: WorldRecord) -> Iterator[Table]:
             )
         ]
         rows.append(("settlement price, the mean", dollars(fixing.price, 8)))
-        title = f"{world.name} world: the fixing of {fixing.underlying}, {moment(expiry.time)}"
+        title = f"{world.name} world: the fixing of {fixing.underlying}"
         yield title, ["", fixing.underlying], rows
     settled: list[Sequence[str]] = [
         (

@@ -12,7 +12,7 @@ from importlib.resources import files
 from string import Template
 
 from plimsoll.lab.figures import depth, dollars, exact, outcome, percent, ratio, verdict
-from plimsoll.lab.optiontables import Table, book_tables, expiry_tables, greeks_text
+from plimsoll.lab.optiontables import Table, book_tables, expiry_tables, greeks_text, outcomes_text
 from plimsoll.lab.record import (
     Compartment,
     Portrait,
@@ -230,7 +230,8 @@ def _book(run: RunRecord, number: int) -> str:
     )
     tables = "".join(_plain_table(table) for table in book_tables(run, number))
     heading = f"<h2>{escape(book.trader)}: margin of parts and portfolio margin</h2>"
-    return heading + _margins(run, number) + greeks + tables
+    fate = f"<p>Liquidated: {escape(outcomes_text(run, number))}.</p>"
+    return heading + _margins(run, number) + greeks + fate + tables
 
 
 def _margins(run: RunRecord, number: int) -> str:

@@ -291,6 +291,8 @@ class Expiry:
     time: int
     fixings: list[Fixing] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
+    ends: Mapping[str, int] = field(default_factory=dict)
+    """What each trader with options was worth once all were settled."""
     books: list[Interim] = field(default_factory=list)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plimsoll.lab.figures import bps, depth, dollars, exact, fates, percent, ratio, verdict
-from plimsoll.lab.optiontables import book_tables, expiry_tables, greeks_text
+from plimsoll.lab.optiontables import book_tables, expiry_tables, greeks_text, outcomes_text
 from plimsoll.lab.record import Portrait, RunRecord, WorldRecord
 
 _PLAIN_WIDTH = 132
@@ -135,7 +135,8 @@ class Report:
             self.to.print(table)
         book = self.run.worlds[0].options[number]
         for name, greeks in (("options alone", book.options), ("with the hedge", book.hedged)):
-            self.to.print(f"{name}: {greeks_text(greeks)}", style="dim")
+            self.to.print(f"{name}: {greeks_text(greeks)}", style="dim", soft_wrap=True)
+        self.to.print(f"liquidated: {outcomes_text(self.run, number)}", soft_wrap=True)
 
     def _expiry(self, world: WorldRecord) -> None:
         """How the options ended, and whether the books held meanwhile."""

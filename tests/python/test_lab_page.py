@@ -192,6 +192,7 @@ def with_options(run: RunRecord) -> RunRecord:
             1_736_496_000,
             [Fixing("ETH", [2_400 * WAD + n for n in range(6)], list(range(16, 22)), 2_400 * WAD)],
             [Settled("a & b", "ETH-10JAN25-2450-P", -WAD, -50 * WAD, 9 * WAD, 9 * WAD)],
+            {"bull & bear": 4_321 * WAD},
             [Interim("halfway", 17, 18, ["in = out"]), Interim("settled", 18, 18, [])],
         )
     return run
@@ -208,6 +209,8 @@ OPTIONS_SHOWN = (
     "round 16 of the feed",
     "the mean",
     "17 of 18",
+    "$4,321",
+    "isolated: ETH: all liquidated, left bad debt; cross: untouched",
     "\u2212$50.00",
 )
 

@@ -251,7 +251,18 @@ def test_options_are_fixed_by_the_feed_and_settled_by_anybody(worlds):
             # Each rounds its own; what is lost belongs to the vault.
             assert abs(sum(number(each["paid"]) for each in sides)) <= len(sides)
         for each in expiry["settled"]:
-            assert abs(number(each["equity_after"]) - number(each["equity_before"])) < 10**15
+            assert abs(number(each["equity_after"]) - number(each["equity_before"])) <= 10
+
+
+def test_the_seller_keeps_his_premium_where_he_survived(worlds):
+    """Ether ends where it began: what he sold expires worthless."""
+    changes = {}
+    for name, world in worlds.items():
+        (end,) = world["expiry"]["ends"].values()
+        parts = portrait(world, "option seller")["compartments"]
+        opening = sum(number(each["readings"][0]["equity"]) for each in parts)
+        changes[name] = number(end) - opening
+    assert changes["isolated"] < 0 < changes["cross"]
 
 
 def test_the_books_hold_while_options_end(worlds):
