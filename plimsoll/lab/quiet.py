@@ -116,7 +116,7 @@ class _State:
 
 
 def _funding(first: _State, last: _State, account: bytes) -> int:
-    """What perpetuals gained by the move of the index; longs pay when it rises."""
+    """What perpetuals gained by the move of the index; longs pay when it rises. Rounded down."""
     gained = 0
     for word in first.positions[account]:
         size = (word >> 104) % (1 << 104)
@@ -124,5 +124,5 @@ def _funding(first: _State, last: _State, account: bytes) -> int:
         held = Instrument.decode(word >> 208)
         if held.kind is Kind.PERPETUAL:
             moved = last.indices[held.underlying] - first.indices[held.underlying]
-            gained -= size * moved // WAD
+            gained += -size * moved // WAD
     return gained

@@ -283,7 +283,7 @@ def test_the_tables_are_shown(output):
         assert "signed reports set funding" in shown
         assert "portfolio margin" in shown
         assert "settlement price, the mean" in shown
-    sums = [line for line in text.splitlines() if line.startswith(("|sum", "|loss that was"))]
+    sums = [line for line in text.splitlines() if line.startswith(("|sum  ", "|loss that was"))]
     assert len(sums) == 4
     assert sums[0].split("|")[4] == sums[1].split("|")[4]
 
