@@ -26,10 +26,11 @@ from plimsoll.lab.crash import Crash
 from plimsoll.lab.node import Anvil, Call, KeeperProcess, NodeError
 from plimsoll.lab.page import render_page
 from plimsoll.lab.prices import PricePath, UnusablePricesError, replayed_prices, synthetic_prices
+from plimsoll.lab.quiet import HOUR
 from plimsoll.lab.record import RunRecord, WorldRecord
 from plimsoll.lab.report import Report, Stages, console
 from plimsoll.lab.scenario import DEFAULT, Scenario, ScenarioError, load_scenario
-from plimsoll.lab.smile import Surfaces, expiry_day
+from plimsoll.lab.smile import DAY, Surfaces, expiry_day
 from plimsoll.lab.worlds import Exchange, World, listings
 from plimsoll.units import to_units_exact, to_wad_exact
 
@@ -94,6 +95,7 @@ class Demo:
     stages: Stages
 
     def run(self) -> RunRecord:
+        self._require_time()
         self.out.mkdir(parents=True, exist_ok=True)
         self.stages.tell(f"{len(self.scenario.traders)} portfolios, {self.path.label}")
         with self._chain() as (node, house):
@@ -112,6 +114,15 @@ class Demo:
             self.path.step_seconds,
             worlds,
         )
+
+    def _require_time(self) -> None:
+        """Options must outlive the run; an hour is more than what happens between the steps."""
+        seconds = len(self.path.steps) * self.path.step_seconds
+        seconds += (self.scenario.house.quiet_hours + 2) * HOUR
+        if self.scenario.optioned and seconds > self.scenario.smile.days * DAY:
+            raise ScenarioError(
+                "the options would expire before the last step: give smile.days more"
+            )
 
     @contextlib.contextmanager
     def _chain(self) -> Iterator[tuple[Anvil, LocalDeployment]]:

@@ -240,11 +240,11 @@ def _margins(run: RunRecord, number: int) -> str:
     compartments = cross.portrait(book.trader).compartments
     lines = {
         "parts": [each.parts_maintenance for each in book.steps],
+        "equity": [cross.portrait(book.trader).equity(step.step) for step in book.steps],
         "portfolio": [
             sum(each.readings[step.step].maintenance for each in compartments)
             for step in book.steps
         ],
-        "equity": [cross.portrait(book.trader).equity(step.step) for step in book.steps],
     }
     every = [0, *(value for line in lines.values() for value in line)]
     scale = _Scale(len(book.steps), min(every), max(every))

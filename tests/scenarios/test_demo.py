@@ -338,6 +338,7 @@ def test_an_interrupt_leaves_nothing_running(tmp_path, number):
         (("{wstETH: 30_000,", "{DOGE: 30_000,"), "no collateral DOGE on the local network"),
         (("cash: 60_000", "cash: 9_000"), "overreacher, whole portfolio, isolated world"),
         (("steps: 6", "steps: six"), "steps"),
+        (("steps: 6", "steps: 700\nstep_seconds: 900"), "the options would expire before"),
     ],
 )
 def test_a_scenario_that_cannot_be_is_refused_in_words(tmp_path, change, said):
