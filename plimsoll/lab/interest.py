@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from eth_utils.abi import collapse_if_tuple
@@ -89,18 +90,30 @@ def call_at(chain: Chain, function: ContractFunction, block: int, moment: int) -
 
 def interest_booked(chain: Chain, blocks: Iterable[int]) -> Interest:
     """What was booked in these blocks: each books at most once, from the state before it."""
-    paid = earned = to_reserves = bookings = 0
-    for block in blocks:
-        now = chain.w3.eth.get_block(block)["timestamp"]
-        before = pool_at(chain, block - 1)
-        if pool_at(chain, block).accrued_at != now or before.accrued_at in (0, now):
-            continue
-        after = before.accrued(now)
-        paid += before.borrowed * (after.borrow_index - before.borrow_index)
-        earned += before.supplied * (after.supply_index - before.supply_index)
-        to_reserves += after.capital - before.capital
-        bookings += 1
-    return Interest(paid, earned, to_reserves, bookings)
+    booked = [found for block in blocks if (found := _booked_in(chain, block)) is not None]
+    return Interest(
+        sum(each.paid for each in booked),
+        sum(each.earned for each in booked),
+        sum(each.to_reserves for each in booked),
+        len(booked),
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _booked_in(chain: Chain, block: int) -> Interest | None:
+    """Remembered, since the books are looked at several times: a block stays as it is for as long
+    as somebody sees it through one connection."""
+    now = chain.w3.eth.get_block(block)["timestamp"]
+    before = pool_at(chain, block - 1)
+    if pool_at(chain, block).accrued_at != now or before.accrued_at in (0, now):
+        return None
+    after = before.accrued(now)
+    return Interest(
+        before.borrowed * (after.borrow_index - before.borrow_index),
+        before.supplied * (after.supply_index - before.supply_index),
+        after.capital - before.capital,
+        1,
+    )
 
 
 def _signed(word: int, bits: int) -> int:

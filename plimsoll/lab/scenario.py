@@ -104,7 +104,9 @@ class Trader(Strict):
         return self
 
     @model_validator(mode="after")
-    def _one_hedge(self) -> Self:
+    def _one_book(self) -> Self:
+        if len(self.optioned) > 1:
+            raise ValueError(f"{self.name} has options on more than one underlying")
         legs = {(leg.underlying, leg.strike, leg.put) for leg in self.options}
         if len(legs) != len(self.options):
             raise ValueError(f"{self.name} has one option twice")

@@ -83,6 +83,11 @@ def test_the_default_has_the_five_portfolios():
             f"80_000}}\n    options: [{OPTION.replace('ETH', 'SOL')}]",
             "no prices for SOL",
         ),
+        (
+            "80_000}",
+            f"80_000}}\n    options: [{OPTION}, {OPTION.replace('ETH', 'BTC')}]",
+            "more than one underlying",
+        ),
         ("80_000}", "80_000}\n    hedged: true", "no options to hedge"),
     ],
 )
