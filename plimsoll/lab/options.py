@@ -32,17 +32,20 @@ class BookReader:
         options = [word for word in words if _instrument(word).kind is Kind.OPTION]
         (underlying,) = {_instrument(word).underlying for word in options}
         symbol = self.exchange.name(Instrument.perpetual(underlying))
+        initial, maintenance = self._margin(words, block)
         return OptionBook(
             trader=self.trader,
             underlying=symbol,
             expiry=expiry_of(self.exchange.expiry_day),
             legs=[self._leg(word, block) for word in words],
+            initial=initial,
+            maintenance=maintenance,
             options=self._greeks(options, underlying, block),
             hedged=self._greeks(words, underlying, block),
         )
 
     def step(self, step: int, block: int, symbol: str) -> BookStep:
-        alone = [self._alone(word, block) for word in self._words(block)]
+        alone = [self._margin([word], block) for word in self._words(block)]
         return BookStep(
             step=step,
             volatility=self._volatility(self.exchange.underlyings[symbol], block),
@@ -59,7 +62,7 @@ class BookReader:
     def _leg(self, word: int, block: int) -> OptionLeg:
         instrument = _instrument(word)
         market = self.chain.engine.functions.marketView(instrument.encode())
-        initial, maintenance = self._alone(word, block)
+        initial, maintenance = self._margin([word], block)
         return OptionLeg(
             name=self.exchange.name(instrument),
             size=_size(word),
@@ -68,9 +71,9 @@ class BookReader:
             maintenance=maintenance,
         )
 
-    def _alone(self, word: int, block: int) -> tuple[int, int]:
-        """Initial and maintenance margin of a position that nothing stands beside."""
-        margin = self.chain.engine.functions.margin((0, [], [word]))
+    def _margin(self, words: Sequence[int], block: int) -> tuple[int, int]:
+        """Initial and maintenance margin of positions that nothing else stands beside."""
+        margin = self.chain.engine.functions.margin((0, [], list(words)))
         _, _, _, initial, maintenance, _ = self.chain.call(margin, block)
         return initial, maintenance
 

@@ -19,14 +19,12 @@ def book_tables(run: RunRecord, number: int) -> Iterator[Table]:
     """The legs at the opening, and margins and equity through the crash."""
     cross = run.worlds[-1]
     book = cross.options[number]
-    yield _legs(cross, book)
+    yield _legs(book)
     yield _through(run, number)
 
 
-def _legs(world: WorldRecord, book: OptionBook) -> Table:
-    first = world.portrait(book.trader).compartments
-    initial = sum(each.readings[0].initial for each in first)
-    maintenance = sum(each.readings[0].maintenance for each in first)
+def _legs(book: OptionBook) -> Table:
+    initial, maintenance = book.initial, book.maintenance
     parts = [sum(leg.initial for leg in book.legs), sum(leg.maintenance for leg in book.legs)]
     rows: list[Sequence[str]] = [
         (

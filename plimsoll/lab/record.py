@@ -246,6 +246,9 @@ class OptionBook:
     underlying: str
     expiry: int
     legs: list[OptionLeg]
+    initial: int
+    """Of all legs behind one margin, at the opening, as is `maintenance`."""
+    maintenance: int
     options: Greeks
     """Without the hedge."""
     hedged: Greeks

@@ -185,9 +185,12 @@ def with_options(run: RunRecord) -> RunRecord:
         BookStep(step, (60 + 5 * step) * WAD // 100, 14_000 * WAD, 11_000 * WAD)
         for step in range(STEPS)
     ]
+    margins = 30 * WAD, 20 * WAD
     greeks = Greeks(23 * WAD, -WAD // 10, -8_400 * WAD, 280 * WAD), Greeks(0, -1, -WAD, WAD)
     for world in run.worlds:
-        world.options = [OptionBook("bull & bear", "ETH", 1_736_496_000, legs, *greeks, steps)]
+        world.options = [
+            OptionBook("bull & bear", "ETH", 1_736_496_000, legs, *margins, *greeks, steps)
+        ]
         world.expiry = Expiry(
             1_736_496_000,
             [Fixing("ETH", [2_400 * WAD + n for n in range(6)], list(range(16, 22)), 2_400 * WAD)],

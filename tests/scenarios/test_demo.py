@@ -199,7 +199,7 @@ def test_a_hedged_seller_survives_behind_one_margin_and_loses_his_short_when_iso
 def test_portfolio_margin_gives_credit_for_the_hedge(worlds):
     (book,) = worlds["cross"]["options"]
     (account,) = portrait(worlds["cross"], "option seller")["compartments"]
-    together = number(account["readings"][0]["initial"])
+    together = number(book["initial"])
     apart = sum(number(leg["initial"]) for leg in book["legs"])
     assert 0 < 2 * together < apart
     for step in book["steps"]:
