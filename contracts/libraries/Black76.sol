@@ -44,38 +44,23 @@ library Black76 {
     }
 
     /// @notice Adds what the options of a strike are worth in every state to the sums of an underlying.
-    /// @param strike Words: signed size | strike | signed logarithm of the forward by it | deviations 0, 1 and 2; then,
-    /// written here, the price of a call where nothing moves at each deviation | its first probability at deviation 0.
-    /// @param states Eleven pairs of a forward and the signed logarithm by which it moved, which never descends, and a
+    /// @param strike Words: signed size | strike | signed logarithm of the forward by it | deviations 0, 1 and 2, of
+    /// which 1 is the greatest and 2 the least; then, written here, the price of a call where nothing moves at each
+    /// deviation | its first probability at deviation 0. @param states Eleven pairs of a forward and the signed
+    /// logarithm by which it moved, which never descends, and a
     /// twelfth for the stable price. The sixth has not moved.
     /// @param sums Signed words: number `3 * state + deviation` grows by the size times the price. The stable price
     /// counts at deviation 0 only, in the last one.
     /// @dev Without a size nothing is added, and what is written of the strike is the same.
     function addStates(uint256 table, uint256 strike, uint256 states, uint256 sums) internal pure {
         (uint256 terms, bool within) = _terms(strike, states);
-        int256 size;
-        uint256 k;
         // Words are where the caller has laid them out, cubics within the table. Sizes of 103 bits at prices of 97, 255
-        // of them, fit a word, and so do forwards times probabilities. `worth` asks for distances within the table;
-        // `worthAnywhere` takes any, and equals it there. A word of the table has zeros in bits 32 to 35: two of them
-        // are left out of the mask, since the optimizer would put four instructions for one that is a power of two.
-        // Where the size is not zero, a price where nothing moves is what its sum grows by, divided exactly.
+        // of them, fit a word, and so do forwards times probabilities. Within the table a price is written out for each
+        // deviation: as a function, or with a branch in it, it costs a quarter more. Where both distances are below the
+        // table, or both above it, it is the least one. A word of the table has zeros in bits 32 to 35: two of them are
+        // left out of the mask, since the optimizer would put four instructions for one that is a power of two. A price
+        // where nothing moves is what its sum grows by, divided exactly: without a size, a sum beyond the free memory.
         assembly ("memory-safe") {
-            function worth(words, term, forward, g, strike_, least) -> price {
-                let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
-                let cubic := mload(add(words, and(shr(31, y), 0x7fe0)))
-                let part := and(y, 0xfffffffff)
-                let slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                slope := add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(part, slope))
-                price := mul(forward, add(cubic, mul(part, slope)))
-                y := sub(y, mload(add(term, 0x40)))
-                cubic := mload(add(words, and(shr(31, y), 0x7fe0)))
-                part := and(y, 0xfffffffff)
-                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                slope := add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(part, slope))
-                price := sar(150, sub(price, mul(strike_, add(cubic, mul(part, slope)))))
-                if slt(price, least) { price := least }
-            }
             function below(words, y) -> fine {
                 switch lt(y, shl(36, 560))
                 case 0 { fine := shl(150, sgt(y, 0)) }
@@ -86,98 +71,138 @@ library Black76 {
                     fine := add(cubic, mul(y, add(and(cubic, 0xffffffffffffffffff5ffffffff), mul(y, fine))))
                 }
             }
-            function worthAnywhere(words, term, forward, g, strike_, least) -> price {
-                let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
-                price := mul(forward, below(words, y))
-                price := sar(150, sub(price, mul(strike_, below(words, sub(y, mload(add(term, 0x40)))))))
-                if slt(price, least) { price := least }
-            }
-            size := mload(strike)
-            k := mload(add(strike, 0x20))
-            let forward := mload(add(states, 0x140))
-            let least := mul(sub(forward, k), gt(forward, k))
-            switch mload(terms)
-            case 0 { mstore(add(strike, 0x120), shl(41, gt(forward, k))) }
-            default {
-                mstore(
-                    add(strike, 0x120),
-                    mul(gt(forward, 0), shr(109, below(table, sar(60, mload(add(terms, 0x20))))))
-                )
-            }
-            for { let i := 0 } lt(i, 0x60) { i := add(i, 0x20) } {
-                let price := mload(add(sums, add(0x1e0, i)))
-                if iszero(size) {
-                    price := worthAnywhere(table, add(terms, mul(3, i)), forward, 0, k, least)
+            let k := mload(add(strike, 0x20))
+            {
+                let forward := mload(add(states, 0x140))
+                let n1 := shl(41, gt(forward, k))
+                if mload(terms) {
+                    n1 := mul(gt(forward, 0), shr(109, below(table, sar(60, mload(add(terms, 0x20))))))
                 }
-                mstore(add(strike, add(0xc0, i)), price)
+                mstore(add(strike, 0x120), n1)
             }
-            if size {
-                let end := add(states, 0x2c0)
-                for {} lt(states, end) { states := add(states, 0x40) } {
-                    forward := mload(states)
+            let size := mload(strike)
+            let here := add(sums, 0x1e0)
+            let end := add(states, 0x300)
+            if iszero(size) {
+                size := 1
+                within := 0
+                sums := add(terms, 0x140)
+                here := sums
+                states := add(states, 0x140)
+                end := add(states, 0x40)
+            }
+            strike := add(strike, 0xc0)
+            mcopy(strike, here, 0x60)
+            if within {
+                let low := mload(add(terms, 0x120))
+                for { end := sub(end, 0x40) } lt(states, end) { states := add(states, 0x40) } {
+                    let forward := mload(states)
                     let g := mload(add(states, 0x20))
-                    least := mul(sub(forward, k), gt(forward, k))
-                    switch within
-                    case 0 {
-                        for { let term := terms } lt(term, add(terms, 0x120)) { term := add(term, 0x60) } {
-                            let price := worthAnywhere(table, term, forward, g, k, least)
-                            mstore(sums, add(mload(sums), mul(size, price)))
-                            sums := add(sums, 0x20)
-                        }
-                    }
-                    default {
-                        mstore(sums, add(mload(sums), mul(size, worth(table, terms, forward, g, k, least))))
-                        sums := add(sums, 0x20)
-                        mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0x60), forward, g, k, least))))
-                        sums := add(sums, 0x20)
-                        mstore(sums, add(mload(sums), mul(size, worth(table, add(terms, 0xc0), forward, g, k, least))))
-                        sums := add(sums, 0x20)
-                    }
+                    let least := mul(sub(forward, k), gt(forward, k))
+                    let y := sar(60, add(mload(add(terms, 0x20)), mul(g, mload(terms))))
+                    let cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    let part := and(y, 0xfffffffff)
+                    let slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    let price := mul(forward, add(cubic, mul(part, slope)))
+                    y := sub(y, mload(add(terms, 0x40)))
+                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    part := and(y, 0xfffffffff)
+                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                    price := add(price, mul(slt(price, least), sub(least, price)))
+                    mstore(sums, add(mload(sums), mul(size, price)))
+                    y := sar(60, add(mload(add(terms, 0x80)), mul(g, mload(add(terms, 0x60)))))
+                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    part := and(y, 0xfffffffff)
+                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    price := mul(forward, add(cubic, mul(part, slope)))
+                    y := sub(y, mload(add(terms, 0xa0)))
+                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    part := and(y, 0xfffffffff)
+                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                    price := add(price, mul(slt(price, least), sub(least, price)))
+                    mstore(add(sums, 0x20), add(mload(add(sums, 0x20)), mul(size, price)))
+                    y := sar(60, add(mload(add(terms, 0xe0)), mul(g, mload(add(terms, 0xc0)))))
+                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    part := and(y, 0xfffffffff)
+                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    price := mul(forward, add(cubic, mul(part, slope)))
+                    y := sub(y, mload(add(terms, 0x100)))
+                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                    part := and(y, 0xfffffffff)
+                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                    slope := add(and(cubic, low), mul(part, slope))
+                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                    price := add(price, mul(slt(price, least), sub(least, price)))
+                    mstore(add(sums, 0x40), add(mload(add(sums, 0x40)), mul(size, price)))
+                    sums := add(sums, 0x60)
                 }
-                forward := mload(states)
-                least := mul(sub(forward, k), gt(forward, k))
-                let price := worthAnywhere(table, terms, forward, mload(add(states, 0x20)), k, least)
-                mstore(sums, add(mload(sums), mul(size, price)))
-                for { let i := 0 } lt(i, 0x60) { i := add(i, 0x20) } {
-                    let place := add(strike, add(0xc0, i))
-                    mstore(place, sdiv(sub(mload(add(sub(sums, 0x240), i)), mload(place)), size))
+                end := add(end, 0x40)
+            }
+            for {} lt(states, end) { states := add(states, 0x40) } {
+                let forward := mload(states)
+                let g := mload(add(states, 0x20))
+                let least := mul(sub(forward, k), gt(forward, k))
+                // At the stable price one deviation counts.
+                let last := add(terms, sub(0x120, mul(0xc0, eq(sub(sums, here), 0x240))))
+                for { let term := terms } lt(term, last) { term := add(term, 0x60) } {
+                    let y := sar(60, add(mload(add(term, 0x20)), mul(g, mload(term))))
+                    let z := sub(y, mload(add(term, 0x40)))
+                    let price := least
+                    if and(sgt(y, not(0)), slt(z, shl(36, 560))) {
+                        price := sar(150, sub(mul(forward, below(table, y)), mul(k, below(table, z))))
+                        price := add(price, mul(slt(price, least), sub(least, price)))
+                    }
+                    mstore(sums, add(mload(sums), mul(size, price)))
+                    sums := add(sums, 0x20)
                 }
+            }
+            for { end := add(strike, 0x60) } lt(strike, end) { strike := add(strike, 0x20) } {
+                mstore(strike, sdiv(sub(mload(here), mload(strike)), size))
+                here := add(here, 0x20)
             }
         }
     }
 
     /// @dev Nine words beyond the free memory, three a deviation: what a logarithm is multiplied with | its distance
-    /// from the lower edge where nothing moves, 60 binary places more | what lies between the two distances. And
-    /// whether no distance of any state is beyond the table. A deviation that counts as none is below the table.
+    /// from the lower edge where nothing moves, 60 binary places more | what lies between the two distances; and the
+    /// mask of the lowest coefficients. Whether no distance of any state is beyond the table: then none is further out
+    /// than those of the least deviation, the last, would be with the greatest, the second one's half. A deviation that
+    /// counts as none is below the table.
     function _terms(uint256 strike, uint256 states) private pure returns (uint256 terms, bool within) {
         // Inverses have at most 72 bits with a deviation that counts, logarithms 68. Nothing is allocated before the
         // last read.
         assembly ("memory-safe") {
             terms := mload(0x40)
-            within := 1
             let l := mload(add(strike, 0x40))
-            let down := mload(add(states, 0x20))
-            let up := mload(add(states, 0x2a0))
             let term := terms
-            let end := add(strike, 0xc0)
-            for { let place := add(strike, 0x60) } lt(place, end) { place := add(place, 0x20) } {
+            let inverse
+            for { let place := add(strike, 0x60) } lt(place, add(strike, 0xc0)) { place := add(place, 0x20) } {
                 let sd := mload(place)
-                let half := div(mul(sd, 1374389534720), 1000000000000000000)
-                let inverse := div(shl(99, 5), sd)
-                let base := add(mul(l, inverse), shl(60, add(half, shl(36, 280))))
+                let twice := shl(1, div(mul(sd, 1374389534720), 1000000000000000000))
+                inverse := div(shl(99, 5), sd)
+                let base := add(mul(l, inverse), add(shl(59, twice), shl(96, 280)))
                 if lt(sd, 1000000000) {
                     inverse := 0
                     base := not(0)
-                    half := 0
+                    twice := 0
                 }
                 mstore(term, inverse)
                 mstore(add(term, 0x20), base)
-                mstore(add(term, 0x40), shl(1, half))
-                let low := sub(sar(60, add(base, mul(down, inverse))), shl(1, half))
-                let high := sar(60, add(base, mul(up, inverse)))
-                within := and(within, and(sgt(low, not(0)), slt(high, shl(36, 560))))
+                mstore(add(term, 0x40), twice)
                 term := add(term, 0x60)
             }
+            mstore(term, sub(shl(108, 1), 1))
+            let room := sub(shl(36, 280), shr(1, mload(add(terms, 0xa0))))
+            let lowest := sar(60, mul(inverse, add(l, mload(add(states, 0x20)))))
+            let highest := sar(60, mul(inverse, add(l, mload(add(states, 0x2a0)))))
+            within := and(and(sgt(inverse, 0), sgt(room, 0)), and(slt(sub(0, room), lowest), slt(highest, room)))
         }
     }
 
