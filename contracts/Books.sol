@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 import {FixingState, Funding, IHaircutRegistry, Kind, Parameter, Surface} from "../interfaces/IHaircutRegistry.sol";
 import {IMarginEngine} from "../interfaces/IMarginEngine.sol";
 import {IOracleAdapter, Volatility} from "../interfaces/IOracleAdapter.sol";
@@ -564,28 +563,38 @@ abstract contract Books is HaircutRegistry {
         // Losses of all rows in maintenance, the totals of both levels, and room for those of one row.
         uint256 losses = Memory.take((book.count + 4) * Grid.SIZE);
         book.losses = losses;
+        // A row that is alone is worst in the state that is worst for it, whatever its window: its losses are the
+        // totals.
+        bool isAlone = book.count == 1;
         // 255 rows at most; docs/options.md, 5, bounds what is summed.
         unchecked {
-            uint256 totals = losses + book.count * Grid.SIZE;
+            uint256 totals = isAlone ? losses : losses + book.count * Grid.SIZE;
             book.totals = totals;
+            uint256 totalsInitial = losses + (book.count + 1) * Grid.SIZE;
+            uint256 steady = totalsInitial + Grid.SIZE;
+            uint256 initial = isAlone ? totalsInitial : steady + Grid.SIZE;
             uint256 k = Params.initialFactor(book.global);
             for (uint256 i; i < book.count; ++i) {
                 Row row = Rows.at(book.rows, i);
-                _sumRow(book, row, losses, totals + 2 * Grid.SIZE);
-                uint256 initial = totals + 3 * Grid.SIZE;
+                _sumRow(book, row, losses, steady);
                 uint256 terms = row.terms();
                 uint256 termsNow = row.termsNow();
-                Grid.fillInitial(
-                    initial, losses, row.curve(), row.exposure(), Params.reachUp(termsNow), k * Params.reachUp(terms)
-                );
-                Grid.weigh(initial);
-                Grid.weigh(losses);
+                uint256 reach = Params.reachUp(termsNow);
+                uint256 wide = k * Params.reachUp(terms);
+                if (row.curve() == 0) {
+                    Grid.fillLinear(losses, initial, row.exposure(), reach, wide);
+                } else {
+                    Grid.fillInitial(initial, losses, reach, wide);
+                    Grid.weigh(losses);
+                }
+                if (isAlone) break;
                 Grid.addWindows(totals, losses, Params.window(termsNow));
-                Grid.addWindows(totals + Grid.SIZE, initial, Params.window(terms));
+                Grid.addWindows(totalsInitial, initial, Params.window(terms));
                 losses += Grid.SIZE;
             }
-            book.scanNow = Grid.dollarsUp(totals);
-            book.scan = Grid.dollarsUp(totals + Grid.SIZE);
+            uint256 unit = isAlone ? Grid.LOSS_UNIT : Grid.SCALE;
+            book.scanNow = Grid.dollarsUp(totals, unit);
+            book.scan = Grid.dollarsUp(totalsInitial, unit);
             book.band = _perWadBpsUp(book.band);
             book.bandNow = _perWadBpsUp(book.bandNow);
         }
@@ -608,10 +617,10 @@ abstract contract Books is HaircutRegistry {
                 int256 held = curve.signed(Grid.CENTER);
                 over += held - curve.signed(Grid.AT_STABLE);
                 value += held + curve.signed(Curves.FIXED);
+                Grid.fill(losses, steady, curve, exposure, reach);
             }
             book.value += value;
             if (over > 0) book.ahead += uint256(over);
-            Grid.fill(losses, steady, curve, exposure, reach);
             uint256 doubts = curve == 0 ? 0 : curve.get(Curves.DOUBTS);
             if (!quote.isOk() || doubts & Curves.LATE != 0) {
                 book.doubted += PriceMath.abs(exposure);
@@ -620,10 +629,11 @@ abstract contract Books is HaircutRegistry {
                 book.doubted += (Grid.furthest(losses, steady) + 29_999) / 30_000;
             }
             uint256 band = quote.band();
-            book.band += Grid.bandUp(steady, curve, exposure, band, reach);
+            uint256 lost = Grid.bandUp(steady, curve, exposure, band, reach);
+            book.band += lost;
             if (quote.isOk()) {
                 uint256 bandNow = PriceMath.min(Params.band(row.termsNow()), _bandCeiling(book.global));
-                book.bandNow += Grid.bandUp(steady, curve, exposure, bandNow, reach);
+                book.bandNow += bandNow == band ? lost : Grid.bandUp(steady, curve, exposure, bandNow, reach);
             } else {
                 book.favour += Grid.favourDown(steady, curve, exposure, band, reach);
             }
@@ -642,7 +652,8 @@ abstract contract Books is HaircutRegistry {
                 int256 slope = expiry.signed(Curves.SLOPE) + (linear << 41);
                 expiry.setSigned(Curves.SLOPE, slope);
                 uint256 moved = (PriceMath.abs(slope) * expiry.get(Curves.FORWARD) + ((1 << 41) - 1)) >> 41;
-                uint256 root = FixedPointMathLib.sqrt(expiry.get(Curves.TIME) * 1e12 / Curves.YEAR);
+                // Of a time in years, 6 decimals: the floor of a root, divided, is the floor of the divided root.
+                uint256 root = expiry.get(Curves.ROOT) / 1e12;
                 uint256 term = PriceMath.ceilDiv(moved * Params.termForward(options) * root, BPS * 1e6 * WAD);
                 uint256 twist = PriceMath.abs(expiry.signed(Curves.VEGA));
                 book.term += term + PriceMath.ceilDiv(twist * Params.termVol(options), 2 * BPS * WAD);

@@ -20,6 +20,8 @@ uint256 constant LATE_AFTER = 3_600;
 int256 constant MOST_MONEYNESS = 1.5e18;
 /// @dev The price states of the grid.
 uint256 constant STATES = 11;
+/// @dev The state in which nothing moves.
+uint256 constant CENTER = 5;
 
 /// @title Futures and options of a book in memory: docs/options.md, sections 3 to 5
 /// @dev Three kinds of places, found through one hash table whose words point to them. Whoever can choose positions can
@@ -156,12 +158,14 @@ library Curves {
         curve.set(OPTIONS, options);
         uint256 reach = Params.reachUp(row.termsNow());
         Quote quote = row.quote();
-        // A price is not zero, and stable ones have 94 bits.
+        uint256 stable = quote.stable();
+        uint256 index = quote.index();
+        // A price is not zero, and stable ones have 94 bits. The logarithm of what does not move is zero.
         unchecked {
             for (uint256 j; j < STATES; ++j) {
-                curve.setSigned(SHOCKS + (j << 5), _ln(shocked(reach, j) * WAD / uint256(WHOLE)));
+                if (j != CENTER) curve.setSigned(SHOCKS + (j << 5), _ln(shocked(reach, j) * WAD / uint256(WHOLE)));
             }
-            curve.setSigned(SHOCKS + (STATES << 5), _ln(quote.stable() * WAD / quote.index()));
+            if (stable != index) curve.setSigned(SHOCKS + (STATES << 5), _ln(stable * WAD / index));
         }
     }
 
@@ -206,15 +210,25 @@ library Curves {
         // A forward has 96 bits, a shocked factor 18, a sum of samples 97 and 15: below 2^120.
         unchecked {
             uint256 moved = live * (price * ratio / RATIO_UNIT);
+            uint256 base = sum * uint256(WHOLE);
+            uint256 shocks = curve + SHOCKS;
             uint256 at = expiry + PAIRS;
-            for (uint256 j; j <= STATES; ++j) {
-                uint256 there = j < STATES
-                    ? (sum * uint256(WHOLE) + moved * shocked(reach, j)) / (SAMPLES * uint256(WHOLE))
-                    : forwardDown(row.quote().stable(), ratio, samples);
-                at.set(0x00, there);
-                // Of nothing fixed yet the same for every expiry.
-                at.setSigned(0x20, live == SAMPLES ? curve.signed(SHOCKS + (j << 5)) : logOf(there, forward));
-                at += 0x40;
+            // Eleven words of the curve, as many pairs of the expiry. Of nothing fixed yet the same for every expiry.
+            assembly ("memory-safe") {
+                for { let j := 0 } lt(j, 11) { j := add(j, 1) } {
+                    let factor := add(30000, mul(reach, sub(byte(j, THIRDS), 9)))
+                    factor := mul(factor, sgt(factor, 0))
+                    mstore(at, div(add(base, mul(moved, factor)), 180000))
+                    mstore(add(at, 0x20), mload(shocks))
+                    at := add(at, 0x40)
+                    shocks := add(shocks, 0x20)
+                }
+            }
+            at.set(0x00, forwardDown(row.quote().stable(), ratio, samples));
+            at.set(0x20, shocks.get(0));
+            if (live == SAMPLES) return;
+            for (uint256 pair = expiry + PAIRS; pair <= at; pair += 0x40) {
+                pair.setSigned(0x20, logOf(pair.get(0x00), forward));
             }
         }
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BPS, WAD} from "./Constants.sol";
 import {Curves, STATES} from "./Curves.sol";
 import {Memory} from "./Memory.sol";
@@ -19,97 +18,107 @@ library Grid {
     uint256 internal constant AT_STABLE = Curves.SUMS + 0x420;
     /// @dev Losses with the window's hundredths and the weights' per dollar.
     uint256 internal constant SCALE = 3e8 * WAD;
+    /// @dev The same without the window's.
+    uint256 internal constant LOSS_UNIT = 3e6 * WAD;
 
     /// @dev Weights of the states in hundredths, a byte each from the highest on.
     uint256 private constant WEIGHTS = 0x2030646464646464643020000000000000000000000000000000000000000000;
     /// @dev Places of the states among the thirds -9 to 9, and which state begins the interval that a third begins.
     uint256 private constant PLACES = 0x0003060708090a0b0c0f12000000000000000000000000000000000000000000;
     uint256 private constant INTERVALS = 0x0000000101010203040506070808080909090000000000000000000000000000;
-    int256 private constant EDGE = 9;
     /// @dev Initial margin looks at most this many times further than maintenance.
     uint256 private constant MOST_REACH = 64;
 
-    /// @notice Losses of a row at the range `reach`, times 3 BPS, 36 decimals; of a curve the worst of all
-    /// volatilities. @param curve Zero for none.
+    /// @notice Losses of a curve at the range `reach`, times 3 BPS, 36 decimals, the worst of all volatilities.
     /// @param exposure Of what is linear, dollars with 36 decimals.
     /// @param steady Where the losses at today's volatility go.
     function fill(uint256 losses, uint256 steady, uint256 curve, int256 exposure, uint256 reach) internal pure {
         // docs/options.md, 5: values below 2^208, losses below 2^225.
         unchecked {
-            int256 base = curve == 0 ? int256(0) : curve.signed(CENTER);
+            int256 base = Curves.WHOLE * curve.signed(CENTER);
             uint256 sums = curve + Curves.SUMS;
-            for (uint256 j; j < STATES; ++j) {
-                int256 linear = exposure * (Curves.WHOLE - int256(Curves.shocked(reach, j)));
-                int256 loss = linear;
-                int256 worst = linear;
-                if (curve != 0) {
-                    int256 value = sums.signed(0);
-                    loss += Curves.WHOLE * (base - value);
-                    int256 other = sums.signed(0x20);
-                    if (other < value) value = other;
-                    other = sums.signed(0x40);
-                    if (other < value) value = other;
-                    worst += Curves.WHOLE * (base - value);
-                    sums += 0x60;
+            // Writes eleven words of the caller twice, reads three sums a state.
+            assembly ("memory-safe") {
+                for { let j := 0 } lt(j, 11) { j := add(j, 1) } {
+                    let move := mul(reach, sub(byte(j, PLACES), 9))
+                    if slt(move, sub(0, 30000)) { move := sub(0, 30000) }
+                    move := sub(base, mul(exposure, move))
+                    let value := mload(sums)
+                    mstore(steady, sub(move, mul(value, 30000)))
+                    let other := mload(add(sums, 0x20))
+                    if slt(other, value) { value := other }
+                    other := mload(add(sums, 0x40))
+                    if slt(other, value) { value := other }
+                    mstore(losses, sub(move, mul(value, 30000)))
+                    sums := add(sums, 0x60)
+                    steady := add(steady, 0x20)
+                    losses := add(losses, 0x20)
                 }
-                losses.setSigned(j << 5, worst);
-                steady.setSigned(j << 5, loss);
             }
         }
     }
 
-    /// @notice Losses of a row in initial margin.
+    /// @notice Losses of a curve in initial margin, times the weights of their states.
     /// @param losses Those of maintenance, at the range `reach`.
     /// @param wide The range of initial margin times its factor, bps of bps.
-    function fillInitial(uint256 initial, uint256 losses, uint256 curve, int256 exposure, uint256 reach, uint256 wide)
-        internal
-        pure
-    {
-        // Ranges have 14 bits, the factor 16; exposures are below 2^206.
+    function fillInitial(uint256 initial, uint256 losses, uint256 reach, uint256 wide) internal pure {
+        // Ranges have 14 bits, the factor 16.
         unchecked {
             uint256 unit = BPS * reach;
             int256 step = int256(PriceMath.min(wide, MOST_REACH * unit));
             for (uint256 j; j < STATES; ++j) {
-                int256 z = Curves.thirds(j);
-                int256 loss = curve == 0 ? ceilDiv(-exposure * z * int256(wide), BPS) : atUp(losses, 1, z * step, unit);
-                initial.setSigned(j << 5, loss);
+                initial.setSigned(j << 5, weight(j) * atUp(losses, 1, Curves.thirds(j) * step, unit));
+            }
+        }
+    }
+
+    /// @notice Losses of a row without a curve at both levels, times the weights of their states.
+    /// @param reach The range of maintenance.
+    /// @param wide The range of initial margin times its factor, bps of bps.
+    function fillLinear(uint256 losses, uint256 initial, int256 exposure, uint256 reach, uint256 wide) internal pure {
+        // Writes eleven words of the caller twice. Exposures are below 2^206, ranges have 14 bits, the factor 16.
+        assembly ("memory-safe") {
+            exposure := sub(0, exposure)
+            for { let j := 0 } lt(j, 11) { j := add(j, 1) } {
+                let third := sub(byte(j, PLACES), 9)
+                let move := mul(reach, third)
+                if slt(move, sub(0, 30000)) { move := sub(0, 30000) }
+                mstore(losses, mul(mul(exposure, move), byte(j, WEIGHTS)))
+                move := mul(exposure, mul(third, wide))
+                move := add(sdiv(move, 10000), sgt(smod(move, 10000), 0))
+                mstore(initial, mul(move, byte(j, WEIGHTS)))
+                losses := add(losses, 0x20)
+                initial := add(initial, 0x20)
             }
         }
     }
 
     /// @notice `sign` times the function through the eleven points, at `num / den` thirds of the range, rounded up.
-    function atUp(uint256 points, int256 sign, int256 num, uint256 den) internal pure returns (int256) {
+    function atUp(uint256 points, int256 sign, int256 num, uint256 den) internal pure returns (int256 value) {
         // den < 2^28, |num| < 2^6 * 9 * den, points below 2^225; an inner value is a mean with weights that sum up to
-        // at most 3 den.
-        unchecked {
-            int256 place = num + EDGE * int256(den);
-            if (place < 0) return _beyondUp(sign * points.signed(0), uint256(-num), den);
-            uint256 third = uint256(place) / den;
-            if (third >= uint256(2 * EDGE)) {
-                return _beyondUp(sign * points.signed((STATES - 1) << 5), uint256(num), den);
+        // at most 3 den. Beyond an edge a loss grows in proportion: whole multiples of the divisor first, so that no
+        // product is beyond 2^232. The machine's quotient is cut towards zero, its remainder has the dividend's sign.
+        // A place below zero is large without its sign; a third is below 18, a byte of the tables.
+        assembly ("memory-safe") {
+            let half := mul(9, den)
+            let place := add(num, half)
+            switch lt(place, shl(1, half))
+            case 0 {
+                value := mul(sign, mload(add(points, mul(0x140, sgt(num, 0)))))
+                let far := xor(num, mul(xor(num, sub(0, num)), slt(num, 0)))
+                let rest := mul(smod(value, half), far)
+                value := add(mul(sdiv(value, half), far), add(sdiv(rest, half), sgt(smod(rest, half), 0)))
             }
-            uint256 j;
-            uint256 from;
-            uint256 to;
-            // Bytes of the tables: a third is below 18.
-            assembly ("memory-safe") {
-                j := byte(third, INTERVALS)
-                from := mul(byte(j, PLACES), den)
-                to := mul(byte(add(j, 1), PLACES), den)
+            default {
+                let j := byte(div(place, den), INTERVALS)
+                let from := mul(byte(j, PLACES), den)
+                let to := mul(byte(add(j, 1), PLACES), den)
+                points := add(points, shl(5, j))
+                value := mul(mload(points), sub(to, place))
+                value := mul(sign, add(value, mul(mload(add(points, 0x20)), sub(place, from))))
+                to := sub(to, from)
+                value := add(sdiv(value, to), sgt(smod(value, to), 0))
             }
-            uint256 at = points + (j << 5);
-            int256 sum = at.signed(0) * (int256(to) - place) + at.signed(0x20) * (place - int256(from));
-            return ceilDiv(sign * sum, to - from);
-        }
-    }
-
-    /// @dev Beyond the edge a loss grows in proportion.
-    function _beyondUp(int256 edge, uint256 num, uint256 den) private pure returns (int256) {
-        // The quotient is at most 64 times the edge, below 2^232.
-        unchecked {
-            uint256 whole = uint256(EDGE) * den;
-            if (edge < 0) return -int256(Math.mulDiv(uint256(-edge), num, whole));
-            return int256(Math.mulDiv(uint256(edge), num, whole, Math.Rounding.Ceil));
         }
     }
 
@@ -173,17 +182,25 @@ library Grid {
     /// @notice Adds to the values of a curve what `size` forwards are worth in every state.
     /// @param pairs As `Black76.addStates` takes them.
     function addLinear(uint256 sums, uint256 pairs, int256 size) internal pure {
-        // Sizes below 2^111, forwards below 2^97. The twelfth pair has one sum.
-        unchecked {
-            for (uint256 j; j < STATES; ++j) {
-                int256 value = size * pairs.signed(0);
-                sums.add(0, value);
-                sums.add(0x20, value);
-                sums.add(0x40, value);
-                sums += 0x60;
-                pairs += 0x40;
+        // Sizes below 2^111, forwards below 2^97. Of the caller's words three a state; the twelfth pair has one sum.
+        assembly ("memory-safe") {
+            for { let end := add(sums, 0x420) } lt(sums, end) { sums := add(sums, 0x60) } {
+                let value := mul(size, mload(pairs))
+                mstore(sums, add(mload(sums), value))
+                let place := add(sums, 0x20)
+                mstore(place, add(mload(place), value))
+                place := add(sums, 0x40)
+                mstore(place, add(mload(place), value))
+                pairs := add(pairs, 0x40)
             }
-            sums.add(0, size * pairs.signed(0));
+            mstore(sums, add(mload(sums), mul(size, mload(pairs))))
+        }
+    }
+
+    /// @notice The weight of a state in hundredths.
+    function weight(uint256 j) internal pure returns (int256 hundredths) {
+        assembly ("memory-safe") {
+            hundredths := byte(j, WEIGHTS)
         }
     }
 
@@ -202,31 +219,30 @@ library Grid {
     /// @dev A function that is linear between states is worst at a state or at an end of the window. `worstWithin` says
     /// it plainly, and the differential tests hold the two equal. Sums of 255 rows are below 2^253.
     function addWindows(uint256 totals, uint256 losses, uint256 window) internal pure {
-        // Reads and writes the eleven words of either: ends of a window are cut to 0 and 1000, and one that lies
-        // between two states has a state after it.
+        // Reads and writes the eleven words of either, which lie beyond ten words of memory: a window is cut to states
+        // 0 and 10. An end that is not cut has a state beyond it, and counts there by the rest of the window.
         assembly ("memory-safe") {
-            for { let m := 0 } lt(m, 1100) { m := add(m, 100) } {
-                let low := mul(sub(m, window), gt(m, window))
-                let high := add(m, window)
-                if gt(high, 1000) { high := 1000 }
-                let place := add(losses, shl(5, div(add(low, 99), 100)))
-                let end := add(losses, shl(5, div(high, 100)))
-                let worst := mload(place)
-                for {} lt(place, end) {} {
+            let last := add(losses, 0x140)
+            let whole := shl(5, div(window, 100))
+            let rest := mod(window, 100)
+            for { let at := losses } iszero(gt(at, last)) { at := add(at, 0x20) } {
+                let low := sub(at, whole)
+                if lt(low, losses) { low := losses }
+                let high := add(at, whole)
+                if gt(high, last) { high := last }
+                let worst := mload(low)
+                for { let place := low } lt(place, high) {} {
                     place := add(place, 0x20)
                     let value := mload(place)
                     if sgt(value, worst) { worst := value }
                 }
                 worst := mul(worst, 100)
-                let rest := mod(low, 100)
-                if rest {
-                    place := add(losses, shl(5, div(low, 100)))
-                    let value := add(mul(mload(place), sub(100, rest)), mul(mload(add(place, 0x20)), rest))
+                if gt(low, losses) {
+                    let value := add(mul(mload(low), sub(100, rest)), mul(mload(sub(low, 0x20)), rest))
                     if sgt(value, worst) { worst := value }
                 }
-                rest := mod(high, 100)
-                if rest {
-                    let value := add(mul(mload(end), sub(100, rest)), mul(mload(add(end, 0x20)), rest))
+                if lt(high, last) {
+                    let value := add(mul(mload(high), sub(100, rest)), mul(mload(add(high, 0x20)), rest))
                     if sgt(value, worst) { worst := value }
                 }
                 mstore(totals, add(mload(totals), worst))
@@ -276,16 +292,15 @@ library Grid {
 
     /// @notice The largest of eleven totals in dollars, rounded up.
     /// @dev It is not negative: at the centre every window reaches the state in which nothing is lost.
-    function dollarsUp(uint256 totals) internal pure returns (uint256) {
-        (int256 value,) = most(totals);
-        return PriceMath.ceilDiv(uint256(value), SCALE);
-    }
-
-    /// @dev Rounds towards plus infinity; `b` is at least one.
-    function ceilDiv(int256 a, uint256 b) internal pure returns (int256) {
-        // The machine's quotient is cut towards zero. Dividends are far from the ends, divisors below 2^30.
-        unchecked {
-            return a > 0 ? (a - 1) / int256(b) + 1 : a / int256(b);
+    function dollarsUp(uint256 totals, uint256 unit) internal pure returns (uint256) {
+        uint256 value;
+        // The eleven words of the totals.
+        assembly ("memory-safe") {
+            for { let end := add(totals, 0x160) } lt(totals, end) { totals := add(totals, 0x20) } {
+                let total := mload(totals)
+                if sgt(total, value) { value := total }
+            }
         }
+        return PriceMath.ceilDiv(value, unit);
     }
 }
