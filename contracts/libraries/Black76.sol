@@ -54,12 +54,145 @@ library Black76 {
     /// @dev Without a size nothing is added, and what is written of the strike is the same.
     function addStates(uint256 table, uint256 strike, uint256 states, uint256 sums) internal pure {
         (uint256 terms, bool within) = _terms(strike, states);
-        // Words are where the caller has laid them out, cubics within the table. Sizes of 103 bits at prices of 97, 255
-        // of them, fit a word, and so do forwards times probabilities. Within the table a price is written out for each
-        // deviation: as a function, or with a branch in it, it costs a quarter more. Where both distances are below the
-        // table, or both above it, it is the least one. A word of the table has zeros in bits 32 to 35: two of them are
-        // left out of the mask, since the optimizer would put four instructions for one that is a power of two. A price
-        // where nothing moves is what its sum grows by, divided exactly: without a size, a sum beyond the free memory.
+        _writeDelta(table, strike, states, terms);
+        uint256 size;
+        uint256 here;
+        uint256 end;
+        // Words where the caller has laid them out. A price where nothing moves is what its sum grows by, divided
+        // exactly: without a size, what a sum of one of them beyond the free memory does.
+        assembly ("memory-safe") {
+            size := mload(strike)
+            here := add(sums, 0x1e0)
+            end := add(states, 0x300)
+            if iszero(size) {
+                size := 1
+                within := 0
+                sums := add(terms, 0x140)
+                here := sums
+                states := add(states, 0x140)
+                end := add(states, 0x40)
+            }
+            mcopy(add(strike, 0xc0), here, 0x60)
+        }
+        if (within) (states, sums) = _addWithin(table, strike, terms, size, states, sums);
+        _addAnywhere(table, strike, terms, size, states, end, sums, here);
+        // As above.
+        assembly ("memory-safe") {
+            strike := add(strike, 0xc0)
+            for { end := add(strike, 0x60) } lt(strike, end) { strike := add(strike, 0x20) } {
+                mstore(strike, sdiv(sub(mload(here), mload(strike)), size))
+                here := add(here, 0x20)
+            }
+        }
+    }
+
+    /// @dev The first probability of a strike where nothing moves, at deviation 0.
+    function _writeDelta(uint256 table, uint256 strike, uint256 states, uint256 terms) private pure {
+        uint256 forward;
+        uint256 k;
+        uint256 inverse;
+        int256 first;
+        // Words of the strike and of its terms.
+        assembly ("memory-safe") {
+            forward := mload(add(states, 0x140))
+            k := mload(add(strike, 0x20))
+            inverse := mload(terms)
+            first := sar(60, mload(add(terms, 0x20)))
+        }
+        uint256 n1;
+        // A distance from the lower edge has less than 142 bits.
+        unchecked {
+            if (inverse == 0) {
+                n1 = forward > k ? 1 << Normal.ONE_BITS : 0;
+            } else if (forward != 0) {
+                n1 = Normal.cumulative(table, first - Normal.EDGE) >> (Normal.FINE_BITS - Normal.ONE_BITS);
+            }
+        }
+        // The last word of the strike.
+        assembly ("memory-safe") {
+            mstore(add(strike, 0x120), n1)
+        }
+    }
+
+    /// @dev Adds the eleven states, with every distance within the table.
+    /// @return Where the stable price is, and its sum.
+    function _addWithin(uint256 table, uint256 strike, uint256 terms, uint256 size, uint256 states, uint256 sums)
+        private
+        pure
+        returns (uint256, uint256)
+    {
+        // Cubics are within the table. Sizes of 103 bits at prices of 97, 255 of them, fit a word, and so do forwards
+        // times probabilities. A price is written out for each deviation: as a function, or with a branch in it, it
+        // costs a quarter more.
+        assembly ("memory-safe") {
+            let k := mload(add(strike, 0x20))
+            let low := mload(add(terms, 0x120))
+            for { let end := add(states, 0x2c0) } lt(states, end) { states := add(states, 0x40) } {
+                let forward := mload(states)
+                let g := mload(add(states, 0x20))
+                let least := mul(sub(forward, k), gt(forward, k))
+                let y := sar(60, add(mload(add(terms, 0x20)), mul(g, mload(terms))))
+                let cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                let part := and(y, 0xfffffffff)
+                let slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                let price := mul(forward, add(cubic, mul(part, slope)))
+                y := sub(y, mload(add(terms, 0x40)))
+                cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                price := add(price, mul(slt(price, least), sub(least, price)))
+                mstore(sums, add(mload(sums), mul(size, price)))
+                y := sar(60, add(mload(add(terms, 0x80)), mul(g, mload(add(terms, 0x60)))))
+                cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                price := mul(forward, add(cubic, mul(part, slope)))
+                y := sub(y, mload(add(terms, 0xa0)))
+                cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                price := add(price, mul(slt(price, least), sub(least, price)))
+                mstore(add(sums, 0x20), add(mload(add(sums, 0x20)), mul(size, price)))
+                y := sar(60, add(mload(add(terms, 0xe0)), mul(g, mload(add(terms, 0xc0)))))
+                cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                price := mul(forward, add(cubic, mul(part, slope)))
+                y := sub(y, mload(add(terms, 0x100)))
+                cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
+                part := and(y, 0xfffffffff)
+                slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
+                slope := add(and(cubic, low), mul(part, slope))
+                price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
+                price := add(price, mul(slt(price, least), sub(least, price)))
+                mstore(add(sums, 0x40), add(mload(add(sums, 0x40)), mul(size, price)))
+                sums := add(sums, 0x60)
+            }
+        }
+        return (states, sums);
+    }
+
+    /// @dev Adds the states up to `end`, wherever their distances are. Where both are below the table, or both above
+    /// it, a price is the least one.
+    function _addAnywhere(
+        uint256 table,
+        uint256 strike,
+        uint256 terms,
+        uint256 size,
+        uint256 states,
+        uint256 end,
+        uint256 sums,
+        uint256 here
+    ) private pure {
+        // As within the table; `below` takes any distance. A word of the table has zeros in bits 32 to 35: two of them
+        // are left out of the mask, since the optimizer would put four instructions for one that is a power of two.
         assembly ("memory-safe") {
             function below(words, y) -> fine {
                 switch lt(y, shl(36, 560))
@@ -72,79 +205,6 @@ library Black76 {
                 }
             }
             let k := mload(add(strike, 0x20))
-            {
-                let forward := mload(add(states, 0x140))
-                let n1 := shl(41, gt(forward, k))
-                if mload(terms) {
-                    n1 := mul(gt(forward, 0), shr(109, below(table, sar(60, mload(add(terms, 0x20))))))
-                }
-                mstore(add(strike, 0x120), n1)
-            }
-            let size := mload(strike)
-            let here := add(sums, 0x1e0)
-            let end := add(states, 0x300)
-            if iszero(size) {
-                size := 1
-                within := 0
-                sums := add(terms, 0x140)
-                here := sums
-                states := add(states, 0x140)
-                end := add(states, 0x40)
-            }
-            strike := add(strike, 0xc0)
-            mcopy(strike, here, 0x60)
-            if within {
-                let low := mload(add(terms, 0x120))
-                for { end := sub(end, 0x40) } lt(states, end) { states := add(states, 0x40) } {
-                    let forward := mload(states)
-                    let g := mload(add(states, 0x20))
-                    let least := mul(sub(forward, k), gt(forward, k))
-                    let y := sar(60, add(mload(add(terms, 0x20)), mul(g, mload(terms))))
-                    let cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    let part := and(y, 0xfffffffff)
-                    let slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    let price := mul(forward, add(cubic, mul(part, slope)))
-                    y := sub(y, mload(add(terms, 0x40)))
-                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    part := and(y, 0xfffffffff)
-                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
-                    price := add(price, mul(slt(price, least), sub(least, price)))
-                    mstore(sums, add(mload(sums), mul(size, price)))
-                    y := sar(60, add(mload(add(terms, 0x80)), mul(g, mload(add(terms, 0x60)))))
-                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    part := and(y, 0xfffffffff)
-                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    price := mul(forward, add(cubic, mul(part, slope)))
-                    y := sub(y, mload(add(terms, 0xa0)))
-                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    part := and(y, 0xfffffffff)
-                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
-                    price := add(price, mul(slt(price, least), sub(least, price)))
-                    mstore(add(sums, 0x20), add(mload(add(sums, 0x20)), mul(size, price)))
-                    y := sar(60, add(mload(add(terms, 0xe0)), mul(g, mload(add(terms, 0xc0)))))
-                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    part := and(y, 0xfffffffff)
-                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    price := mul(forward, add(cubic, mul(part, slope)))
-                    y := sub(y, mload(add(terms, 0x100)))
-                    cubic := mload(add(table, and(shr(31, y), 0x7fe0)))
-                    part := and(y, 0xfffffffff)
-                    slope := add(signextend(8, cubic), mul(part, signextend(3, cubic)))
-                    slope := add(and(cubic, low), mul(part, slope))
-                    price := sar(150, sub(price, mul(k, add(cubic, mul(part, slope)))))
-                    price := add(price, mul(slt(price, least), sub(least, price)))
-                    mstore(add(sums, 0x40), add(mload(add(sums, 0x40)), mul(size, price)))
-                    sums := add(sums, 0x60)
-                }
-                end := add(end, 0x40)
-            }
             for {} lt(states, end) { states := add(states, 0x40) } {
                 let forward := mload(states)
                 let g := mload(add(states, 0x20))
@@ -162,10 +222,6 @@ library Black76 {
                     mstore(sums, add(mload(sums), mul(size, price)))
                     sums := add(sums, 0x20)
                 }
-            }
-            for { end := add(strike, 0x60) } lt(strike, end) { strike := add(strike, 0x20) } {
-                mstore(strike, sdiv(sub(mload(here), mload(strike)), size))
-                here := add(here, 0x20)
             }
         }
     }

@@ -78,12 +78,16 @@ library Instruments {
     /// its exponent as far as that reaches.
     function isCanonical(Instrument instrument) internal pure returns (bool) {
         if (!isDated(instrument)) return isPerpetual(instrument);
-        uint256 market = underlying(instrument);
-        if (market == 0 || market > 255) return false;
+        uint256 id = Instrument.unwrap(instrument);
+        // Zero less one wraps to a number beyond 254.
+        unchecked {
+            if (((id >> UNDERLYING_BIT) & 0x1ff) - 1 > 254) return false;
+        }
         // A future has neither strike nor side.
-        if (kind(instrument) == FUTURE) return Instrument.unwrap(instrument) & ((1 << DAY_BIT) - 1) == 0;
+        if (kind(instrument) == FUTURE) return id & ((1 << DAY_BIT) - 1) == 0;
         uint256 mantissa = strikeMantissa(instrument);
-        return mantissa != 0 && (mantissa % 10 != 0 || strikeExponent(instrument) == MAX_EXPONENT);
+        if (mantissa % 10 != 0) return true;
+        return mantissa != 0 && strikeExponent(instrument) == MAX_EXPONENT;
     }
 
     /// @dev Days since 1 January 2025.
