@@ -18,6 +18,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {IERC7540Operator, IERC7540Redeem} from "../interfaces/external/IERC7540.sol";
 import {IBackstopVault, RedemptionEpoch, Slice, SubAccount} from "../interfaces/IBackstopVault.sol";
 import {IClearingHouse} from "../interfaces/IClearingHouse.sol";
+import {Kind} from "../interfaces/IHaircutRegistry.sol";
 import {ILedger, Pool} from "../interfaces/ILedger.sol";
 import {Bid, ILiquidationModule} from "../interfaces/ILiquidationModule.sol";
 import {IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
@@ -25,7 +26,10 @@ import {ITradingModule, Leg, Order} from "../interfaces/ITradingModule.sol";
 import {Account, Holding, Instrument, Margin, Portfolio, Position, Price, PriceStatus} from "../interfaces/Types.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
+import {Curves} from "./libraries/Curves.sol";
 import {Holdings} from "./libraries/Holdings.sol";
+import {Instruments} from "./libraries/Instruments.sol";
+import {Params} from "./libraries/Params.sol";
 import {Positions} from "./libraries/Positions.sol";
 import {Provisions} from "./libraries/Provisions.sol";
 import {Redemptions} from "./libraries/Redemptions.sol";
@@ -45,6 +49,7 @@ address constant NOBODY = address(0xdEaD);
 contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardTransient {
     using Accounts for Account;
     using Holdings for Holding;
+    using Instruments for Instrument;
     using Math for uint256;
     using Positions for Position;
     using Provisions for uint256;
@@ -547,13 +552,22 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
         Portfolio memory held = target.held;
         for (uint256 i = 0; i < held.positions.length; ++i) {
             Instrument instrument = held.positions[i].instrument();
-            // Reverts with `UnknownInstrument` for one that is not listed.
-            if (target.engine.marketView(instrument).closed) revert ITradingModule.MarketClosed(instrument);
+            if (!_canEnd(target.engine, instrument)) revert ITradingModule.MarketClosed(instrument);
         }
         for (uint256 i = 0; i < held.collateral.length; ++i) {
             bool doubtful = target.engine.collateralTerms(held.collateral[i].asset()).doubtful;
             if (doubtful) revert ILedger.DoubtfulPrice(target.account);
         }
+    }
+
+    /// @dev Whether a position can be traded away, or kept until it settles: a dated one that may only be reduced, as far
+    /// from the money or worth next to nothing, would else keep the vault off any book it is in. Reverts with
+    /// `UnknownInstrument` for what there is no market of.
+    function _canEnd(IMarginEngine engine, Instrument instrument) private view returns (bool) {
+        Market memory market = engine.marketView(instrument);
+        if (!instrument.isDated()) return !market.closed;
+        bool isClosed = Params.isClosed(engine.parameter(Kind.MARKET, instrument.underlying()).target);
+        return !isClosed && !market.stale && block.timestamp + Curves.FIXING_TIME < instrument.expiry();
     }
 
     /// @return gross Of the account, dollars with 18 decimals, rounded up.

@@ -221,7 +221,7 @@ contract MarginEngine is IMarginEngine, Books {
         result.makerFee = (word >> 14) & 0x3fff;
         result.openInterestCap = (~(word >> 28) & 0xffffffffff) * WAD;
         result.stressJump = (word >> 68) & 0x3fff;
-        result.closed = word >> 82 == 1;
+        result.closed = Params.isClosed(word);
         if (instrument.isDated()) {
             _dated(result, instrument);
         } else {

@@ -324,6 +324,8 @@ contract TradingModule is OrderBook, Exits {
     function _fillLeg(Fill memory fill, Leg calldata leg) private {
         IMarginEngine engine_ = engine();
         Market memory market = engine_.market(leg.instrument);
+        // What it settles at is known, or known in part: an order that rests is not to be hit with that.
+        if (leg.instrument.hasExpired()) revert MarketClosed(leg.instrument);
         // Toward zero, so that the fills of an order never add up to more than it says.
         int256 change = fill.units * leg.ratio / int256(WAD);
         if (change == 0) revert ZeroAmount();

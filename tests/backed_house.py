@@ -19,6 +19,7 @@ from typing import Any
 
 from plimsoll.risk import backstop as twin
 from plimsoll.risk.backstop import Limits, Shares, Slice, Valuation
+from plimsoll.risk.instruments import Instrument, Kind
 from plimsoll.risk.ledger import (
     CASH,
     CLOSING_TIME,
@@ -31,6 +32,7 @@ from plimsoll.risk.ledger import (
     owner_of,
 )
 from plimsoll.risk.model import Portfolio, underlying_of
+from plimsoll.risk.options import FIXING
 from tests.evm import Receipt
 from tests.house import Deed, House, booked, encode
 from tests.unit.backstop_house import signature_of
@@ -371,10 +373,19 @@ class BackedHouse(House):
         return amount
 
 
+def _can_end(instrument: int, now: Context) -> bool:
+    """Whether a position can be traded away, or kept until it settles."""
+    market, one = now.market(instrument), Instrument.decode(instrument)
+    if one.kind is Kind.PERPETUAL:
+        return not market.closed
+    in_time = now.now + FIXING < one.expiry
+    return in_time and not market.terms.closed and not market.quote.is_stale
+
+
 def _require_listed(held: Portfolio, now: Context) -> None:
     """Every position trades, every asset can be sold, every price is good."""
     for position in held.positions:
-        if now.market(position.instrument).closed:
+        if not _can_end(position.instrument, now):
             raise Refused("MarketClosed")
     inputs = now.inputs
     doubtful = any(inputs.assets[one.asset].doubtful for one in held.collateral)

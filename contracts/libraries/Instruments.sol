@@ -101,6 +101,10 @@ library Instruments {
         return expiryOf(expiryDay(instrument));
     }
 
+    function hasExpired(Instrument instrument) internal view returns (bool) {
+        return isDated(instrument) && block.timestamp >= expiry(instrument);
+    }
+
     /// @param day Below 2^12.
     function expiryOf(uint256 day) internal pure returns (uint256) {
         // 2^12 days beyond a constant of 31 bits.

@@ -188,6 +188,11 @@ library Params {
         return (~(options >> 53) & 0x7ff, ~(options >> 64) & 0x1f);
     }
 
+    /// @notice Whether a MARKET word lets nobody add risk.
+    function isClosed(uint256 market) internal pure returns (bool) {
+        return market >> 82 == 1;
+    }
+
     function fundingCap(uint256 funding) internal pure returns (uint256) {
         return funding == 0 ? 0 : ~funding & NATURAL_14;
     }

@@ -183,6 +183,12 @@ def day_of(expiry: int) -> int:
     return (expiry - EXPIRY_HOUR) // DAY - FIRST_DAY
 
 
+def has_expired(id_: int, now: int) -> bool:
+    """Whether a future or an option is past its expiry; a perpetual never is."""
+    one = Instrument.decode(id_)
+    return one.kind is not Kind.PERPETUAL and now >= one.expiry
+
+
 def is_friday(day: int) -> bool:
     return _date(day).weekday() == _FRIDAY
 

@@ -31,7 +31,7 @@ class Street:
 
     def __init__(self) -> None:
         spec = {**UNDERLYINGS, ETH: replace(UNDERLYINGS[ETH], options=OPTIONS)}
-        self.house = House(underlyings=spec)
+        self.house = self.make_house(underlyings=spec)
         start = day_of(self.house.now) + 21
         self.day = next(day for day in range(start, start + 7) if is_friday(day))
         self.call = option(ETH, self.day, STRIKE, put=False)
@@ -39,8 +39,14 @@ class Street:
         self.far = option(ETH, self.day, 2_500 * WAD, put=False)
         self.future = future(ETH, self.day)
         self.buyer, self.seller = self.fund("buyer"), self.fund("seller")
-        self.house.add_reserves(10**7 * DOLLAR)
+        self.add_reserves(10**7 * DOLLAR)
         self.report()
+
+    def make_house(self, **options: Any) -> House:
+        return House(**options)
+
+    def add_reserves(self, units: int) -> None:
+        self.house.add_reserves(units)
 
     def fund(self, name: str, dollars: int = 1_000_000, sub: int = 0) -> Account:
         account = self.house.account(name, sub)
@@ -175,6 +181,19 @@ def test_the_last_half_hour_only_reduces(street: Street) -> None:
     with refuses("MarketClosed"):
         street.trade(street.call)
     street.trade(street.call, -WAD)
+
+
+def test_nobody_trades_what_has_expired(street: Street) -> None:
+    """An order that rests is not to be hit with what the fixing is known to be, nor in part."""
+    street.trade(street.call, 2 * WAD)
+    street.pass_expiry()
+    with refuses("MarketClosed"):
+        street.trade(street.call, -WAD)
+    street.fix(1_900 * WAD)
+    with refuses("MarketClosed"):
+        street.trade(street.call, -WAD, 5 * WAD)
+    street.house.settle(street.buyer, street.call)
+    street.check()
 
 
 def test_leverage_of_a_delegate_counts_options_at_the_index(street: Street) -> None:

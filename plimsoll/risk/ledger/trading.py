@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from plimsoll.risk import model
+from plimsoll.risk.instruments import has_expired
 from plimsoll.risk.ledger.accounts import MAX_POSITIONS
 from plimsoll.risk.ledger.base import (
     MAX_UINT256,
@@ -165,6 +166,8 @@ class Trading(Gate):
     ) -> int:
         """Books one leg; returns its value at the mark, 36 decimals."""
         market = context.market(instrument)
+        if has_expired(instrument, context.now):
+            raise Refused("MarketClosed")
         if change == 0:
             raise Refused("ZeroAmount")
         quote = ceil_div(change * market.basis, WAD)
