@@ -30,10 +30,10 @@ class Backed(Street):
     def add_reserves(self, units: int) -> None:
         self.house.invest("holder", units)
 
-    def auction(self, account: Account) -> None:
+    def auction(self, account: Account, step: int = 60) -> None:
         """The price rises until the account is flagged, and on for as long as the vault waits."""
         for percent in range(100, 160):
-            self.pass_time(60, PRICE * percent // 100)
+            self.pass_time(step, PRICE * percent // 100)
             self.report()
             if not self.house.margin(account).is_healthy:
                 break
@@ -75,8 +75,9 @@ def test_a_leg_worth_nothing_keeps_it_off_no_book(street: Backed) -> None:
 
 def test_it_takes_nothing_that_is_about_to_settle(street: Backed) -> None:
     poor = strangle(street)
-    street.pass_time(expiry_of(street.day) - 2_100 - street.house.now)
+    street.pass_time(expiry_of(street.day) - 2_000 - street.house.now)
     street.report()
-    street.auction(poor)
+    street.auction(poor, step=1)
+    assert 0 < expiry_of(street.day) - street.house.now < 1_800
     with pytest.raises(Refused, match="MarketClosed"):
         street.house.take_over(poor)

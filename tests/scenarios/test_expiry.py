@@ -270,7 +270,7 @@ def test_settled_final_whatever_price_and_surface_are(street: Street) -> None:
     assert not street.house.price(ETH).ok
     quote = street.house.ledger.state(street.buyer).position(street.call).quote
     assert street.house.settle(street.buyer, street.call) == 100 * WAD + quote
-    with refuses("PriceNotOk"):
+    with refuses("MarketClosed"):
         street.trade(street.future)
     street.check()
 
