@@ -369,7 +369,7 @@ abstract contract Books is HaircutRegistry {
     /// is complete.
     function _datesOf(Instrument instrument) internal view returns (uint256 slice, uint256 samples) {
         uint256 key = instrument.expiryKey();
-        if (block.timestamp + Curves.FIXING_TIME >= instrument.expiry()) samples = _samples[key];
+        if (Curves.timeLeft(instrument.expiry()) <= Curves.FIXING_TIME) samples = _samples[key];
         if (Curves.missing(samples) == 0) return (0, samples);
         slice = _surfaces[key];
         if (slice == 0) revert IMarginEngine.UnknownInstrument(instrument);

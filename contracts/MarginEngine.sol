@@ -112,11 +112,13 @@ contract MarginEngine is IMarginEngine, Books {
     function factors() external view returns (Factors memory result) {
         uint256 global = _global;
         // Complements of the fields of GLOBAL, 32 bits of dollars at most.
-        result.initialFactor = Params.initialFactor(global);
-        result.stressShare = ~(global >> 30) & 0xffff;
-        result.winnersCap = (~(global >> 46) & 0xffffffff) * WAD;
-        result.payoutCap = (~(global >> 78) & 0xffffffff) * WAD;
-        result.dust = ((global >> 110) & 0xffff) * WAD;
+        unchecked {
+            result.initialFactor = Params.initialFactor(global);
+            result.stressShare = ~(global >> 30) & 0xffff;
+            result.winnersCap = (~(global >> 46) & 0xffffffff) * WAD;
+            result.payoutCap = (~(global >> 78) & 0xffffffff) * WAD;
+            result.dust = ((global >> 110) & 0xffff) * WAD;
+        }
         result.depegged = _isDepegged(~(global >> 126) & 0x3fff);
     }
 
@@ -219,7 +221,9 @@ contract MarginEngine is IMarginEngine, Books {
         // The fields of MARKET: 14, 14, 40 (complement), 14 and 1 bits.
         result.takerFee = word & 0x3fff;
         result.makerFee = (word >> 14) & 0x3fff;
-        result.openInterestCap = (~(word >> 28) & 0xffffffffff) * WAD;
+        unchecked {
+            result.openInterestCap = (~(word >> 28) & 0xffffffffff) * WAD;
+        }
         result.stressJump = (word >> 68) & 0x3fff;
         result.closed = Params.isClosed(word);
         if (instrument.isDated()) {
@@ -247,25 +251,29 @@ contract MarginEngine is IMarginEngine, Books {
         if (instrument.kind() == Instruments.OPTION) {
             uint256 strike = instrument.strike();
             int256 moneyness = Curves.logOf(forward, strike);
-            uint256 deviation = Curves.volatilityDown(slice, moneyness)
-                * (Curves.rootOf(Curves.timeLeft(expiresAt)) * Curves.missing(samples)) / (Curves.SAMPLES * WAD);
-            (result.mark,) = Black76.callAt(_normalTable, forward, strike, moneyness, deviation);
-            // A call is never below what its forward is above the strike.
-            if (instrument.isPut()) result.mark = result.mark + strike - forward;
-            isListed = instrument.strikeMantissa() < 10 ** Params.digits(options) && moneyness <= MOST_MONEYNESS
-                && moneyness >= -MOST_MONEYNESS && result.mark * BPS >= result.index;
+            // Volatilities below 2^64, roots below 2^62. A call is never below what its forward is above the strike.
+            // Marks are below 2^97, and digits at most seven.
+            unchecked {
+                uint256 deviation = Curves.volatilityDown(slice, moneyness)
+                    * (Curves.rootOf(Curves.timeLeft(expiresAt)) * Curves.missing(samples)) / (Curves.SAMPLES * WAD);
+                (result.mark,) = Black76.callAt(_normalTable, forward, strike, moneyness, deviation);
+                if (instrument.isPut()) result.mark = result.mark + strike - forward;
+                isListed = instrument.strikeMantissa() < 10 ** Params.digits(options) && moneyness <= MOST_MONEYNESS
+                    && moneyness >= -MOST_MONEYNESS && result.mark * BPS >= result.index;
+            }
         }
         if (options == 0 || result.stale || !isListed || !_isNear(instrument, options)) result.closed = true;
     }
 
     /// @dev Whether a dated instrument expires on a day that may be opened now.
     function _isNear(Instrument instrument, uint256 options) private view returns (bool) {
-        uint256 expiresAt = instrument.expiry();
-        if (expiresAt <= block.timestamp + Curves.FIXING_TIME) return false;
-        uint256 left = expiresAt - block.timestamp;
+        uint256 left = Curves.timeLeft(instrument.expiry());
+        if (left <= Curves.FIXING_TIME) return false;
         (uint256 horizon, uint256 dailies) = Params.horizons(options);
-        // Day 2, the third of 2025, was a Friday.
-        bool isFriday = instrument.expiryDay() % 7 == 2;
-        return left <= horizon * 1 days && (isFriday || left <= dailies * 1 days);
+        // Day 2, the third of 2025, was a Friday. Days have 11 bits.
+        unchecked {
+            bool isFriday = instrument.expiryDay() % 7 == 2;
+            return left <= horizon * 1 days && (isFriday || left <= dailies * 1 days);
+        }
     }
 }

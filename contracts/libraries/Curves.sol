@@ -66,17 +66,16 @@ library Curves {
     uint256 internal constant SLOPE = 0xe0;
     /// @dev What its options are worth more with volatility up than with volatility down, 36 decimals.
     uint256 internal constant VEGA = 0x100;
-    /// @dev Seconds that are left, and the root of them in years, 18 decimals.
-    uint256 internal constant TIME = 0x120;
-    uint256 internal constant ROOT = 0x140;
+    /// @dev The root of the time that is left, in years, 18 decimals.
+    uint256 internal constant ROOT = 0x120;
     /// @dev Of volatilities, bps.
-    uint256 internal constant SHIFT = 0x160;
-    uint256 internal constant SLICE = 0x180;
+    uint256 internal constant SHIFT = 0x140;
+    uint256 internal constant SLICE = 0x160;
     /// @dev The forward's multiple of the price, 10^-9.
-    uint256 internal constant RATIO = 0x1a0;
+    uint256 internal constant RATIO = 0x180;
     /// @dev Forwards, and logarithms of what they are to the forward of now: twelve pairs, as of `SHOCKS`.
-    uint256 internal constant PAIRS = 0x1c0;
-    uint256 private constant EXPIRY_SIZE = 0x4c0;
+    uint256 internal constant PAIRS = 0x1a0;
+    uint256 private constant EXPIRY_SIZE = 0x4a0;
 
     // A strike of an expiry: call and put together. What `Black76.addStates` takes and gives begins at `KERNEL`.
     uint256 internal constant EXPIRY = 0x40;
@@ -163,9 +162,9 @@ library Curves {
         // A price is not zero, and stable ones have 94 bits. The logarithm of what does not move is zero.
         unchecked {
             for (uint256 j; j < STATES; ++j) {
-                if (j != CENTER) curve.setSigned(SHOCKS + (j << 5), _ln(shocked(reach, j) * WAD / uint256(WHOLE)));
+                if (j != CENTER) curve.setSigned(SHOCKS + (j << 5), logOf(shocked(reach, j), uint256(WHOLE)));
             }
-            if (stable != index) curve.setSigned(SHOCKS + (STATES << 5), _ln(stable * WAD / index));
+            if (stable != index) curve.setSigned(SHOCKS + (STATES << 5), logOf(stable, index));
         }
     }
 
@@ -190,7 +189,6 @@ library Curves {
         }
         uint256 left = timeLeft(expiresAt);
         expiry.set(LIVE, live);
-        expiry.set(TIME, left);
         expiry.set(ROOT, rootOf(left));
         expiry.set(SLICE, slice);
         expiry.set(SHIFT, _shiftUp(Params.volShift(curve.get(OPTIONS)), Surfaces.observedAt(slice), left));
@@ -285,22 +283,33 @@ library Curves {
     }
 
     function isStale(uint256 slice) internal view returns (bool) {
-        return block.timestamp - Surfaces.observedAt(slice) >= STALE_AFTER;
+        // No observation is ahead of the clock.
+        unchecked {
+            return block.timestamp - Surfaces.observedAt(slice) >= STALE_AFTER;
+        }
     }
 
     /// @notice Whether a fixing that is not complete should have been for an hour.
     function isLate(uint256 expiresAt) internal view returns (bool) {
-        return block.timestamp >= expiresAt + LATE_AFTER;
+        // An expiry is of this century or the next.
+        unchecked {
+            return block.timestamp >= expiresAt + LATE_AFTER;
+        }
     }
 
     function _doubts(uint256 slice, uint256 expiresAt) private view returns (uint256 doubts) {
-        bool widens = block.timestamp - Surfaces.observedAt(slice) < STALE_AFTER + WIDENING_TIME;
-        if (widens && isStale(slice)) doubts = STALE;
+        // No observation is ahead of the clock.
+        unchecked {
+            if (block.timestamp - Surfaces.observedAt(slice) - STALE_AFTER < WIDENING_TIME) doubts = STALE;
+        }
         if (isLate(expiresAt)) doubts |= LATE;
     }
 
     function timeLeft(uint256 expiresAt) internal view returns (uint256) {
-        return expiresAt > block.timestamp ? expiresAt - block.timestamp : 0;
+        // A positive difference.
+        unchecked {
+            return expiresAt > block.timestamp ? expiresAt - block.timestamp : 0;
+        }
     }
 
     /// @notice The forward's multiple of the price, 10^-9: what a slice says, fading to one at expiry.
@@ -343,19 +352,18 @@ library Curves {
     /// @notice `ln(a / b)`, where a quotient below 10^-18 counts as that, and `b` of zero as one.
     /// @dev Both below 2^100.
     function logOf(uint256 a, uint256 b) internal pure returns (int256) {
-        return _ln(a * WAD / (b == 0 ? 1 : b));
-    }
-
-    /// @dev Below 2^161.
-    function _ln(uint256 x) private pure returns (int256) {
-        return FixedPointMathLib.lnWad(int256(x == 0 ? 1 : x));
+        unchecked {
+            uint256 quotient = a * WAD / (b == 0 ? 1 : b);
+            return FixedPointMathLib.lnWad(int256(quotient == 0 ? 1 : quotient));
+        }
     }
 
     /// @dev Damped by the cube root of time, widened with the age of its slice.
     function _shiftUp(uint256 volShift, uint256 observedAt, uint256 left) private view returns (uint256) {
-        uint256 age = block.timestamp - observedAt;
-        // Below 2^108 beneath the root; a damp below 2^29, a widening of at most 20000 and 14 bits of shift.
+        // No observation is ahead of the clock. Below 2^108 beneath the root; a damp below 2^29, a widening of at most
+        // 20000 and 14 bits of shift.
         unchecked {
+            uint256 age = block.timestamp - observedAt;
             uint256 beyond = age > STALE_AFTER ? PriceMath.min(age - STALE_AFTER, WIDENING_TIME) : 0;
             uint256 widening = BPS + BPS * beyond / WIDENING_TIME;
             uint256 damp = FixedPointMathLib.cbrt(QUOTED_TIME * 1e24 / (left < LEAST_TIME ? LEAST_TIME : left));

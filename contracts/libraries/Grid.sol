@@ -124,9 +124,13 @@ library Grid {
 
     /// @notice The largest absolute value of the points.
     function largest(uint256 points) internal pure returns (uint256 most) {
-        for (uint256 j; j < STATES; ++j) {
-            uint256 value = PriceMath.abs(points.signed(j << 5));
-            if (value > most) most = value;
+        // Eleven words of the caller.
+        assembly ("memory-safe") {
+            for { let end := add(points, 0x160) } lt(points, end) { points := add(points, 0x20) } {
+                let value := mload(points)
+                if slt(value, 0) { value := sub(0, value) }
+                if gt(value, most) { most := value }
+            }
         }
     }
 
