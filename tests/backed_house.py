@@ -31,7 +31,7 @@ from plimsoll.risk.ledger import (
     Refused,
     owner_of,
 )
-from plimsoll.risk.model import Portfolio, underlying_of
+from plimsoll.risk.model import Portfolio
 from plimsoll.risk.options import FIXING
 from tests.evm import Receipt
 from tests.house import Deed, House, booked, encode
@@ -281,9 +281,12 @@ class BackedHouse(House):
 
     def worst_price(self, order: Order) -> int:
         """The last price at which the vault signs an order."""
-        marks = {i: self.price(underlying_of(i)).index for i, _ in order.legs}
+        now = self.context()
+        markets = {i: now.market(i) for i, _ in order.legs}
+        marks = {i: market.mark for i, market in markets.items()}
+        indices = {i: market.quote.index for i, market in markets.items()}
         bound = twin.worst_price if order.quantity > 0 else twin.best_offer
-        return bound(order.legs, marks, self.slack(order.account))
+        return bound(order.legs, marks, self.slack(order.account), indices)
 
     def sign(self, order: Order) -> bytes:
         """The vault's signature is the order itself."""
@@ -317,7 +320,8 @@ class BackedHouse(House):
     def _signs(self, order: Order, now: Context) -> bool:
         in_use = any(use.account == order.account for use in self.backing.uses)
         brief = order.expiry <= now.now + twin.MAX_ORDER_LIFE
-        good = all(now.underlying(instrument).price.ok for instrument, _ in order.legs)
+        markets = [now.market(instrument) for instrument, _ in order.legs]
+        good = all(market.is_ok and not market.quote.is_stale for market in markets)
         if not (in_use and order.reduce_only and brief and good):
             return False
         worst = self.worst_price(order)

@@ -14,7 +14,7 @@ and fails the test otherwise.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -157,7 +157,14 @@ class House(Market):
         self._owners: dict[str, Any] = {}
         self._orders: dict[Order, bytes] = {}
         for u, one in underlyings.items():
-            self.list_underlying(u, one.risk, one.price, market=one.market, second=one.second)
+            self.list_underlying(
+                u,
+                one.risk,
+                one.price,
+                market=one.market,
+                second=one.second,
+                rounds=one.options is not None,
+            )
             if one.options is not None:
                 self.set_options(u, one.options)
         self.usd = self.new_token(usd_decimals)
@@ -635,6 +642,19 @@ class House(Market):
         amount, receipt = self.do(self.settling(account, market, sender))
         assert receipt.value == amount
         return int(amount)
+
+    def record_fixing(self, u: int, day: int, rounds: Sequence[int]) -> None:
+        """Anybody hands in rounds of an underlying's feed, for its expiry on a day."""
+
+        def predict() -> None:
+            try:
+                self.note_fixing(u, day, rounds)
+            except oracle.RoundRefused as refused:
+                raise Refused(refused.name) from None
+
+        sender = self.owner("stranger")
+        send = self.engine.recordFixing
+        self._agree("fixing", predict, lambda: send(u, day, list(rounds), sender=sender))
 
     # Liquidation
 

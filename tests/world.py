@@ -20,14 +20,17 @@ from eth_utils.crypto import keccak
 
 from plimsoll.reports import Batch, PremiumReport, SurfaceBatch, SurfaceReport, report_domain
 from plimsoll.risk import model, oracle, params, surface
+from plimsoll.risk.instruments import expiry_of
 from plimsoll.risk.model import WAD, AssetState, ExpiryState, Inputs, PriceStatus, UnderlyingState
 from plimsoll.risk.oracle import (
     Answer,
+    Fixing,
     Funding,
     PriceObservation,
     RateObservation,
     RateTerms,
     Reading,
+    Round,
 )
 from plimsoll.risk.params import (
     AssetParams,
@@ -58,6 +61,8 @@ MAX_PREMIUM = WAD // 10
 SURFACE_AGREEMENT = 3 * WAD // 100
 LARGEST_FUNDING_CAP = 10_000
 """Millionths of the price an hour: the bound of the registry, one per cent."""
+PHASE = 1 << 64
+"""Before the first round of a feed with a history."""
 GROWTH_CAP = 1_000
 DISCOUNT_BOUND = 300
 
@@ -154,6 +159,47 @@ class Feed:
 
 
 @dataclass
+class RoundsFeed(Feed):
+    """A feed that keeps its rounds, as a fixing needs them. What it would say while it is broken,
+    it says when it is mended."""
+
+    rounds: Mapping[int, Round] = field(default_factory=dict)
+
+    @property
+    def latest(self) -> int:
+        return PHASE + len(self.rounds)
+
+    def set(self, value: int, updated_at: int) -> None:
+        self.told = Answer(value, updated_at)
+        if not self.broken:
+            self._say()
+
+    def _say(self) -> None:
+        said = Round(self.told.value, self.told.updated_at)
+        self.rounds = {**self.rounds, self.latest + 1: said}
+        self.contract.set(self.latest, said.answer, said.updated_at)
+
+    def break_down(self) -> None:
+        if not self.broken:
+            self.contract.lose(self.latest)
+        self.broken = True
+
+    def mend(self) -> None:
+        """The round that was lost comes back as well."""
+        if self.broken:
+            last = self.rounds[self.latest]
+            self.contract.set(self.latest, last.answer, last.updated_at)
+            self.broken = False
+            self._say()
+
+    @property
+    def readable(self) -> Mapping[int, Round]:
+        """All rounds but one that is lost."""
+        lost = self.latest if self.broken else 0
+        return {number: one for number, one in self.rounds.items() if number != lost}
+
+
+@dataclass
 class Underlying:
     """An underlying as it was configured and observed."""
 
@@ -217,6 +263,8 @@ class Market:
         self.gauges: dict[int, oracle.Gauge] = {}
         """Of underlyings that were sampled before they were listed."""
         self.expiries: dict[tuple[int, int], ExpiryState] = {}
+        self.fixings: dict[tuple[int, int], Fixing] = {}
+        """What was recorded of settlement prices, by underlying and expiry day."""
         self.global_ = Ramp(0)
         self.sequencer: Feed | None = None
         self.sequencer_grace = 0
@@ -253,10 +301,11 @@ class Market:
         market: MarketParams | None = None,
         second: int | None = None,
         funding_cap: int = LARGEST_FUNDING_CAP,
+        rounds: bool = False,
     ) -> Underlying:
         """Configures an underlying whose first observation is `price`; `second` is the deviation of
-        a second source."""
-        feed = self.new_feed(price, decimals)
+        a second source, `rounds` says that the first one keeps a history."""
+        feed = self.new_rounds(price, decimals) if rounds else self.new_feed(price, decimals)
         source = SourceParams(
             number(feed.contract), max_age=max_age, floor=floor, ceiling=ceiling, decimals=decimals
         )
@@ -377,6 +426,13 @@ class Market:
         contract = self.evm.deploy("MockFeed", decimals, answer)
         return Feed(contract, decimals, Answer(answer, self.now))
 
+    def new_rounds(self, answer: int, decimals: int) -> RoundsFeed:
+        feed = RoundsFeed(
+            self.evm.deploy("MockRounds", decimals), decimals, Answer(answer, self.now)
+        )
+        feed.set(answer, self.now)
+        return feed
+
     def new_token(self, decimals: int) -> Contract:
         return self.evm.deploy("MockToken", decimals)
 
@@ -447,6 +503,19 @@ class Market:
             seen = replace(seen, slice=piece, observed_at=self.now - age)
             self.expiries[u, piece.expiry_day] = seen
 
+    def note_fixing(self, u: int, day: int, numbers: Sequence[int]) -> None:
+        """In the twin alone: what handing in these rounds does; raises `RoundRefused`."""
+        one = self.underlyings[u]
+        assert isinstance(one.feed, RoundsFeed)
+        seen = self.fixings.get((u, day), Fixing())
+        rounds, expiry, address = one.feed.readable, expiry_of(day), one.source.address
+        fixing = oracle.fix(
+            seen, rounds, numbers, expiry, self._source(one.source), self.now, address=address
+        )
+        self.fixings[u, day] = fixing
+        state = self.expiries.get((u, day), ExpiryState())
+        self.expiries[u, day] = replace(state, samples=fixing.samples, sum=fixing.sum)
+
     def freeze(self, u: int, price: int) -> None:
         """Freezes the price of a feed that has been broken for long; before the seal."""
         self.engine.setUp(Kind.FROZEN_PRICE, u, price)
@@ -485,8 +554,11 @@ class Market:
 
     def _read(self, source: SourceParams, feed: Feed | None) -> Reading:
         assert feed is not None
-        terms = oracle.Source(source.decimals, source.max_age, source.floor, source.ceiling)
-        return oracle.read(terms, feed.answer, self.now)
+        return oracle.read(self._source(source), feed.answer, self.now)
+
+    @staticmethod
+    def _source(source: SourceParams) -> oracle.Source:
+        return oracle.Source(source.decimals, source.max_age, source.floor, source.ceiling)
 
     @property
     def sequencer_down(self) -> bool:
@@ -587,14 +659,14 @@ class Market:
         chain = self.evm.snapshot()
         underlyings = {u: one.copy() for u, one in self.underlyings.items()}
         assets = {c: one.copy() for c, one in self.assets.items()}
-        expiries = dict(self.expiries)
+        expiries, fixings = dict(self.expiries), dict(self.fixings)
         global_, sealed = replace(self.global_), self.sealed
 
         def go_back() -> None:
             self.evm.revert(chain)
             self.underlyings = {u: one.copy() for u, one in underlyings.items()}
             self.assets = {c: one.copy() for c, one in assets.items()}
-            self.expiries = dict(expiries)
+            self.expiries, self.fixings = dict(expiries), dict(fixings)
             self.global_, self.sealed = replace(global_), sealed
 
         return go_back

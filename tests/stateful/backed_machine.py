@@ -144,18 +144,20 @@ class BackedMachine(HouseMachine):
         self, account: Account, held: Position, part: int, beyond: int, taker: Account
     ) -> None:
         quantity, sells = _part(abs(held.size), part), held.size > 0
-        order = self._signable(account, held.underlying, -quantity if sells else quantity)
+        order = self._signable(account, held.instrument, -quantity if sells else quantity)
         order = replace(order, price=order.price + (-beyond if sells else beyond))
-        gross = quantity * self.picture.prices[held.underlying] // WAD
+        market = self.house.context().market(held.instrument)
+        gross = quantity * max(market.mark, market.quote.index) // WAD
         with self.acting("order of the backstop", account, taker):
             self.given = gross * self.house.slack(account) // BPS
             self.given += gross * FEES // MILLIONTHS + quantity // WAD + 1
             self.house.take(order, taker, quantity)
 
-    def _signable(self, account: Account, u: int, quantity: int) -> Order:
+    def _signable(self, account: Account, market: int, quantity: int) -> Order:
         """At the last price that the vault signs."""
         expiry = self.house.now + 60
-        order = self.house.order(account, {u: WAD}, quantity, 0, reduce_only=True, expiry=expiry)
+        legs = {market: WAD}
+        order = self.house.order(account, legs, quantity, 0, reduce_only=True, expiry=expiry)
         return replace(order, price=self.house.worst_price(order))
 
     @rule(index=st.integers(0, 7))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plimsoll.risk import model
+from plimsoll.risk.instruments import Kind
 from plimsoll.risk.ledger import (
     CASH,
     RAY,
@@ -128,11 +129,11 @@ def check_cash(house: House, picture: Picture, operations: int) -> None:
     require(2, pool.reserves == 0 or pool.deficit == 0, "reserves beside a deficit")
 
 
-def check_sizes(house: House, picture: Picture) -> None:
+def check_sizes(house: House, picture: Picture, settled: int | None = None) -> None:
     """3: sizes of each instrument sum to zero, quotes to the pool's, longs to open interest.
 
     Of a market that was fixed, by the end or by its expiry, who was closed out or settled has left
-    the opposite of his cash to the pool.
+    the opposite of his cash to the pool: `settled` positions at most, each to a unit.
     """
     positions = [p for held in picture.portfolios.values() for p in held.positions]
     owed = 0
@@ -154,17 +155,26 @@ def check_sizes(house: House, picture: Picture) -> None:
     rounded = picture.pool.netQuote - quotes - owed // WAD
     most = len(house.marketed) * len(picture.portfolios) if picture.wound[3] else 0
     if house.expiries:
-        most += house.outcomes["settle: done"]
+        most += house.outcomes["settle: done"] if settled is None else settled
     require(3, 0 <= rounded <= most, f"quotes {quotes} != {picture.pool.netQuote}")
 
 
 def check_margins(picture: Picture) -> None:
-    """8: initial margin is at least k times maintenance margin, which is at least zero."""
+    """8: initial margin is at least k times maintenance margin, which is at least zero; of a book
+    whose options are paid for no more than maintenance margin, since it cannot lose more."""
     factor = picture.context.inputs.initial_factor
-    for margin in picture.margins.values():
-        least = factor * margin.maintenance_margin
+    for account, margin in picture.margins.items():
+        paid = _is_paid_for(picture.portfolios[account])
+        least = (BPS if paid else factor) * margin.maintenance_margin
         require(8, margin.initial_margin * BPS >= least, f"{margin} below k times maintenance")
         require(8, margin.initial_equity <= margin.equity <= margin.maintenance_equity, f"{margin}")
+
+
+def _is_paid_for(portfolio: Portfolio) -> bool:
+    """Whether it holds options, all of them bought, and no future."""
+    dated = [p for p in portfolio.positions if model.is_dated(p.instrument)]
+    bought = (p.size > 0 and p.instrument >> 46 == Kind.OPTION for p in dated)
+    return bool(dated) and all(bought)
 
 
 def check_twin(house: House, picture: Picture) -> None:
@@ -234,7 +244,7 @@ def twin_numbers(pool: Pool) -> tuple[int, ...]:
 # An action: prices, parameters and time stand still between the pictures
 
 
-def check_margin_rule(before: Picture, after: Picture, exempt: set[Account]) -> None:
+def check_margin_rule(before: Picture, after: Picture, exempt: set[Account], unit: int = 1) -> None:
     """4: an account is free afterwards, or no level's ratio got worse; none falls below zero."""
     for account, margin in after.margins.items():
         found = before.margins.get(account)
@@ -245,11 +255,11 @@ def check_margin_rule(before: Picture, after: Picture, exempt: set[Account]) -> 
         portfolio = after.portfolios[account]
         if not portfolio.positions and portfolio.cash >= 0:
             continue
-        # A settlement may lose the unit by which principals are rounded.
+        # A settlement may lose the unit by which principals are rounded, a final one another.
         lifted = Margin(
-            margin.equity + 1,
-            margin.initial_equity + 1,
-            margin.maintenance_equity + 1,
+            margin.equity + unit,
+            margin.initial_equity + unit,
+            margin.maintenance_equity + unit,
             margin.initial_margin,
             margin.maintenance_margin,
             margin.doubtful,
@@ -304,7 +314,7 @@ def check_no_enrichment(before: int, after: int, picture: Picture, house: House)
     require(5, after - before <= units, f"gained {after - before}")
 
 
-def check_strangers(before: Picture, after: Picture, involved: set[Account]) -> None:
+def check_strangers(before: Picture, after: Picture, involved: set[Account], unit: int = 1) -> None:
     """10: what strangers do lowers nobody's equity, nor equity less maintenance margin (a gift of
     collateral may raise both), but for the unit by which principals are rounded."""
     for account, margin in after.margins.items():
@@ -312,10 +322,12 @@ def check_strangers(before: Picture, after: Picture, involved: set[Account]) -> 
         if found is None or account in involved:
             continue
         lost = found.equity - margin.equity
-        require(10, lost <= 1, f"a stranger took {lost} from {account:#x}")
+        require(10, lost <= unit, f"a stranger took {lost} from {account:#x}")
         room = found.maintenance_equity - found.maintenance_margin
         left = margin.maintenance_equity - margin.maintenance_margin
-        require(10, left >= room - 2, f"a stranger took {room - left} of health of {account:#x}")
+        require(
+            10, left >= room - unit - 1, f"a stranger took {room - left} of health of {account:#x}"
+        )
 
 
 def check_bid(
@@ -361,7 +373,8 @@ def unit_of_slice(picture: Picture, account: Account, house: House) -> int:
         worth = picture.rates[holding.asset] * picture.prices[asset.underlying]
         moved += 2 * (worth // (10**asset.decimals * WAD) + 1)
     for position in portfolio.positions:
-        moved += 2 * (picture.prices[position.underlying] // WAD + 2)
+        market = picture.context.market(position.instrument)
+        moved += 2 * (max(market.mark, market.quote.index) // WAD + 2)
     return moved
 
 

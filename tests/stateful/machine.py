@@ -34,11 +34,22 @@ from plimsoll.risk.ledger import (
 )
 from plimsoll.risk.ledger.custody import room
 from plimsoll.risk.model import BPS, WAD, Portfolio
-from plimsoll.risk.params import Kind, LendingParams
+from plimsoll.risk.params import Kind, LendingParams, OptionsParams
 from tests.backed_house import HOLDERS, BackedHouse
 from tests.evm import Evm
-from tests.house import ALT, BTC, DOLLAR, ETH, LENDING, NEVER, PEG, UNDERLYINGS, House
-from tests.stateful import backstop_invariants, invariants
+from tests.house import (
+    ALT,
+    BTC,
+    DOLLAR,
+    ETH,
+    LENDING,
+    NEVER,
+    PEG,
+    UNDERLYINGS,
+    House,
+    instrument_of,
+)
+from tests.stateful import backstop_invariants, invariants, option_invariants
 from tests.stateful.backstop_invariants import VaultPicture, take_vault_picture
 from tests.stateful.invariants import Picture, named, take_picture
 
@@ -69,10 +80,18 @@ MILD = LendingParams(kink=50, rate_at_kink=10, rate_at_full=100, reserve_share=0
 STEEP = LendingParams(kink=1, rate_at_kink=500, rate_at_full=8_191, reserve_share=50)
 
 
+OPTIONS = OptionsParams(
+    vol_shift=2_500, term_forward=50, term_vol=2_000, option_closing=10, digits=3, dailies=5
+)
+LISTED = {
+    u: replace(one, options=OPTIONS) if u in (ETH, BTC) else one for u, one in UNDERLYINGS.items()
+}
+
+
 def aged_house(evm: Evm | None = None) -> BackedHouse:
     """A house with a past: suppliers have borne a loss, so that no index is round, funding has
     moved, a ramp is under way, and everybody has been here before."""
-    house = BackedHouse(evm=evm)
+    house = BackedHouse(evm=evm, underlyings=LISTED)
     accounts = [house.account(name, sub) for name, sub in PEOPLE]
     borrower, dealer, liquidator = accounts[0], accounts[4], accounts[5]
     for name in ("stranger", "benefactor", "relayer", "buyer", DELEGATE, *HOLDERS):
@@ -175,10 +194,12 @@ class HouseMachine(RuleBasedStateMachine):
         alone: bool = False,
         exempt: Account | None = None,
         losing: bool = False,
+        unit: int = 1,
     ) -> Iterator[None]:
         """Judges an action by the pictures before and after it; a refused one changes nothing.
 
-        `alone` says that only accounts of one owner were changed, `exempt` is taken by force.
+        `alone` says that only accounts of one owner were changed, `exempt` is taken by force, and
+        `unit` is what rounding may take from a stranger.
         """
         before, vault, refused = self.picture, self.vault, False
         shared, borne = self.house.outcomes[SHARED], self.house.borne
@@ -206,8 +227,8 @@ class HouseMachine(RuleBasedStateMachine):
             if exempt is None or not self.house.is_backstops(exempt):
                 allowed = self.house.borne - borne + self.given
                 backstop_invariants.check_share_value(vault, self.vault, allowed, self.house)
-            invariants.check_margin_rule(before, after, forced)
-            invariants.check_strangers(before, after, {*involved, *forced})
+            invariants.check_margin_rule(before, after, forced, unit)
+            invariants.check_strangers(before, after, {*involved, *forced}, unit)
             if alone and all(m.is_healthy for m in before.margins.values()):
                 owns = self._wealth(involved[0], after)
                 invariants.check_no_enrichment(owned, owns, after, self.house)
@@ -220,7 +241,8 @@ class HouseMachine(RuleBasedStateMachine):
         house = self.house
         invariants.check_custody(house, picture)
         invariants.check_cash(house, picture, self.operations)
-        invariants.check_sizes(house, picture)
+        invariants.check_sizes(house, picture, self.operations)
+        option_invariants.check_moment(house, picture)
         invariants.check_margins(picture)
         invariants.check_provisions(house, picture)
         invariants.check_twin(house, picture)
@@ -451,8 +473,8 @@ class HouseMachine(RuleBasedStateMachine):
         inputs, margin = self.house.inputs(), self.picture.margins[account]
         free = max(1_000 * WAD, margin.initial_equity - margin.initial_margin)
         needed = 0
-        for u, ratio in legs.items():
-            state = inputs.underlyings[u]
+        for market, ratio in legs.items():
+            state = inputs.underlyings[model.underlying_of(instrument_of(market))]
             terms = state.initial
             rate = terms.range + terms.closing + terms.band + 10
             needed += abs(ratio) * state.price.index * rate * inputs.initial_factor
@@ -474,11 +496,11 @@ class HouseMachine(RuleBasedStateMachine):
         else:
             self._reduce(account, u, quantity, offset)
 
-    def _reduce(self, account: Account, u: int, quantity: int, offset: int) -> None:
-        held = self.house.ledger.state(account).position(model.perpetual(u)).size
-        price = self.house.price(u).index * (BPS + offset) // BPS
+    def _reduce(self, account: Account, market: int, quantity: int, offset: int) -> None:
+        held = self.house.ledger.state(account).position(instrument_of(market)).size
+        price = self.house.mark(market) * (BPS + offset) // BPS
         units = -quantity if held > 0 else quantity
-        order = self.house.order(account, {u: WAD}, units, price, reduce_only=True)
+        order = self.house.order(account, {market: WAD}, units, price, reduce_only=True)
         with self.acting("reduction", account, self.dealer):
             self.house.take(order, self.dealer, quantity)
 
@@ -868,7 +890,7 @@ class HouseMachine(RuleBasedStateMachine):
         for position in self.house.ledger.state(account).positions:
             if account != self.dealer:
                 offset = 100 if position.size > 0 else -100
-                self._reduce(account, position.underlying, abs(position.size), offset)
+                self._reduce(account, position.instrument, abs(position.size), offset)
 
     def _write_off(self, account: Account) -> None:
         before, losses = self.picture, []

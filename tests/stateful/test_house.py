@@ -8,8 +8,8 @@ from re import fullmatch
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.stateful.backed_machine import BackedMachine
 from tests.stateful.machine import aged_house
+from tests.stateful.option_machine import OptionMachine
 
 STEPS = {"quick": 30, "ci": 40, "deep": 80}
 EXAMPLES = {"quick": 5, "ci": 80, "deep": 2_500}
@@ -34,10 +34,12 @@ SEEN = (
     "(take|trade|bid|raise epoch): (NotAuthorised|DelegateMarket|NotReducing|LeverageExceeded)",
     "draw reserves: OnlyBackstop",
     "backstop deposit: done",
+    "surface: done",
 )
 
 # A short run meets most of these; only a deep one must. Each has tests of its own: those of the
-# backstop, and a loss that suppliers bear, are told in `test_backstop_story.py`.
+# backstop, and a loss that suppliers bear, are told in `test_backstop_story.py`, an expiry and what
+# leads to it in `test_option_story.py`.
 SEEN_IN_THE_DEEP = (
     "loss: from suppliers",
     "backstop bid: done",
@@ -61,6 +63,12 @@ SEEN_IN_THE_DEEP = (
     "backstop settlement: done",
     "backstop settlement: (ProvisionOpen|RiskHalted)",
     "backstop (redeem|withdraw): done",
+    "surface: ReportNotNewer",
+    "take: (MarketClosed|SurfaceStale)",
+    "take: UnknownInstrument",
+    "fixing: done",
+    "fixing: Round(TooEarly|NotFirst|Unavailable|sDescend)",
+    "settle: final",
 )
 
 
@@ -69,7 +77,7 @@ def test_house_equals_its_twin_and_keeps_its_invariants() -> None:
     house = aged_house()
     machine = type(
         "Machine",
-        (BackedMachine,),
+        (OptionMachine,),
         {"house": house, "outcomes": outcomes, "go_back": staticmethod(house.checkpoint())},
     )
     profile = settings.get_current_profile_name()
