@@ -17,7 +17,7 @@ from tests.house import BTC, ETH
 from tests.stateful import option_invariants
 from tests.stateful.backed_machine import BackedMachine
 from tests.stateful.invariants import named
-from tests.stateful.machine import who
+from tests.stateful.machine import TRADERS, who
 from tests.surfaces import first_day, flat
 from tests.world import RoundsFeed
 
@@ -105,7 +105,8 @@ class OptionMachine(BackedMachine):
             self._instrument(u, kind, share, place, odd): ratio
             for kind, share, place, ratio in picked
         }
-        self._trade_dated(self.accounts[maker], self.accounts[taker], package, load, buys, offset)
+        taker = (taker + 1) % TRADERS if taker == maker else taker
+        self._trade_dated(self.people[maker], self.people[taker], package, load, buys, offset)
 
     def _trade_dated(
         self,
@@ -206,12 +207,17 @@ class OptionMachine(BackedMachine):
     )
     def record_fixing(self, which: int, count: int, beside: int) -> None:
         """The samples that can be taken now, or rounds beside them."""
-        known = sorted(
-            self.house.expiries, key=lambda one: (self.house.expiries[one].is_final, one)
-        )
-        if known:
-            u, day = known[which % len(known)]
+        known = sorted(self.house.expiries, key=lambda one: one[1])
+        due = [one for one in known if self._is_due(one)]
+        chosen = due if which and due else known
+        if chosen:
+            u, day = chosen[which % len(chosen)]
             self._record_fixing(u, day, [n + beside for n in self._samples(u, day)[:count]])
+
+    def _is_due(self, one: Expiry) -> bool:
+        _, day = one
+        begun = self.house.now >= expiry_of(day) - FIXING
+        return begun and not self.house.expiries[one].is_final
 
     def _record_fixing(self, u: int, day: int, rounds: Sequence[int]) -> None:
         before = self.picture
@@ -252,6 +258,13 @@ class OptionMachine(BackedMachine):
         self.settle_dated(self.operations % 32)
 
     # Liquidation
+
+    def _give_up(self, account: Account) -> None:
+        """What is final becomes cash, and the rest is sold."""
+        for instrument in self._dated(account):
+            if self.picture.context.market(instrument).is_final:
+                self._settle_dated(account, instrument)
+        super()._give_up(account)
 
     @rule(
         index=st.integers(0, 3),
