@@ -28,7 +28,7 @@ import {Scan} from "./libraries/Scan.sol";
 import {Sources} from "./libraries/Sources.sol";
 
 /// @title A portfolio read once and concluded: what a margin and its explanation share
-/// @dev Runs in the MarginEngine and, on its storage, in the RiskModule.
+/// @dev Runs in the MarginEngine and, on its storage, in the RiskModule and the CoverModule.
 abstract contract Books is HaircutRegistry {
     using Holdings for Holding;
     using Instruments for Instrument;
@@ -184,7 +184,7 @@ abstract contract Books is HaircutRegistry {
     }
 
     /// @dev The row of an underlying of one to 255, written when it first appears: 255 rows at most.
-    function _rowOf(Book memory book, uint256 underlying) private view returns (Row row) {
+    function _rowOf(Book memory book, uint256 underlying) internal view returns (Row row) {
         uint256 rows = book.rows;
         uint256 place = Rows.find(rows, underlying);
         // Rows are at most 255.
@@ -212,7 +212,7 @@ abstract contract Books is HaircutRegistry {
         row.setQuote(_quoteOf(underlying, governed, observed, book.moment));
     }
 
-    function _addHolding(Book memory book, Holding holding) private view {
+    function _addHolding(Book memory book, Holding holding) internal view {
         uint16 asset = holding.asset();
         uint256 amount = holding.amount();
         uint256 word = _assetWord(asset);
@@ -265,6 +265,15 @@ abstract contract Books is HaircutRegistry {
         book.rates[asset] = rates;
     }
 
+    /// @dev Fixes the rates of every yield token held.
+    function _fixYields(Book memory book, Holding[] calldata holdings) internal {
+        for (uint256 i; i < holdings.length; ++i) {
+            uint16 asset = holdings[i].asset();
+            Rates rates = book.rates[asset];
+            if (Rates.unwrap(rates) != 0) _fixRates(asset, rates);
+        }
+    }
+
     /// @dev Units of the underlying; cut below 2^104, which favours the protocol: units are what an asset is worth.
     function _unitsDown(uint256 amount, uint256 rate, uint256 decimals) private pure returns (uint256) {
         // 128 bits of amount times 68 of rate; decimals are at most 27.
@@ -273,7 +282,7 @@ abstract contract Books is HaircutRegistry {
         }
     }
 
-    function _addPosition(Book memory book, Position position) private view {
+    function _addPosition(Book memory book, Position position) internal view {
         Instrument instrument = position.instrument();
         if (!instrument.isPerpetual()) {
             _addDated(book, instrument, position);
@@ -293,7 +302,7 @@ abstract contract Books is HaircutRegistry {
     }
 
     /// @dev Closing cost and concentration of a perpetual or a future.
-    function _charge(Book memory book, Row row, uint256 size, uint256 mark) private pure {
+    function _charge(Book memory book, Row row, uint256 size, uint256 mark) internal pure {
         // As in `_addPosition`; a forward is below 2^96.
         unchecked {
             uint256 notional = (size * mark + (WAD - 1)) / WAD;
@@ -383,7 +392,7 @@ abstract contract Books is HaircutRegistry {
         return more > less ? more - less : 0;
     }
 
-    function _concentrationUp(uint256 notional, uint256 rate) private pure returns (uint256) {
+    function _concentrationUp(uint256 notional, uint256 rate) internal pure returns (uint256) {
         // Below 2^120 the product has 240 bits and 14 of the rate, so that 2^97 can be added. Else notional < 2^138:
         // the exact 512-bit quotient is below 2^(138 + 138 + 14 - 96).
         unchecked {

@@ -70,8 +70,9 @@ abstract contract Gate is Ledger {
         AccountWord word = AccountWord.wrap(base.read());
         if (word.count() == 0 && word.principal() >= 0) return;
         IMarginEngine engine_ = engine();
-        Margin memory after_ =
+        (bool covered, Margin memory after_) =
             EngineCalls.assess(engine_, base, word, _pool.valueOf(_control.lending, word.principal()));
+        if (covered) return;
         if (requirements & Scope.CERTAIN != 0 && after_.doubtful) revert DoubtfulPrice(account);
         // A margin is below 2^170: docs/margin.md, section 8.
         if (after_.initialEquity >= int256(after_.initialMargin)) return;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {ICoverModule} from "../interfaces/ICoverModule.sol";
 import {CollateralTerms, CollateralValue, Kind} from "../interfaces/IHaircutRegistry.sol";
 import {Factors, IMarginEngine, Market} from "../interfaces/IMarginEngine.sol";
 import {IParameterModule} from "../interfaces/IParameterModule.sol";
 import {IReportModule} from "../interfaces/IReportModule.sol";
 import {PremiumReport, SurfaceReport} from "../interfaces/IReportOracle.sol";
 import {IRiskModule} from "../interfaces/IRiskModule.sol";
-import {Holding, Instrument, Margin, MarginParts, Portfolio, UnderlyingRisk} from "../interfaces/Types.sol";
+import {Instrument, Margin, MarginParts, Portfolio, UnderlyingRisk} from "../interfaces/Types.sol";
 import {Books} from "./Books.sol";
 import {HaircutRegistry} from "./HaircutRegistry.sol";
 import {Black76} from "./libraries/Black76.sol";
 import {BPS, WAD} from "./libraries/Constants.sol";
 import {Curves, MOST_MONEYNESS} from "./libraries/Curves.sol";
-import {Holdings} from "./libraries/Holdings.sol";
 import {Instruments} from "./libraries/Instruments.sol";
 import {Modules} from "./libraries/Modules.sol";
 import {NORMAL_TABLE_HASH} from "./libraries/Normal.sol";
@@ -25,9 +25,9 @@ import {RatePairs, Rates} from "./libraries/RatePairs.sol";
 import {Row, Rows} from "./libraries/Rows.sol";
 
 /// @title Portfolio in; equity and margins out
-/// @dev Changes of parameters, reports and explanations are immutable modules that run on this storage by delegatecall.
+/// @dev Changes of parameters, reports, explanations and the early exit are immutable modules that run on this storage
+/// by delegatecall.
 contract MarginEngine is IMarginEngine, Books {
-    using Holdings for Holding;
     using Instruments for Instrument;
     using Observations for uint256;
     using Quotes for Quote;
@@ -41,13 +41,21 @@ contract MarginEngine is IMarginEngine, Books {
     address public immutable PARAMETER_MODULE;
     /// @inheritdoc IMarginEngine
     address public immutable RISK_MODULE;
+    /// @inheritdoc IMarginEngine
+    address public immutable COVER_MODULE;
 
-    constructor(address manager, address parameterModule, address reportModule, address riskModule, address normalTable)
-        HaircutRegistry(manager)
-        Books(normalTable, reportModule)
-    {
-        if (normalTable.codehash != NORMAL_TABLE_HASH) revert WrongTable(normalTable, normalTable.codehash);
-        (PARAMETER_MODULE, RISK_MODULE) = (parameterModule, riskModule);
+    constructor(
+        address manager,
+        address parameterModule,
+        address reportModule,
+        address riskModule,
+        address coverModule,
+        address normalTable
+    ) HaircutRegistry(manager) Books(normalTable, reportModule) {
+        if (normalTable.codehash != NORMAL_TABLE_HASH) {
+            revert WrongTable(normalTable, normalTable.codehash);
+        }
+        (PARAMETER_MODULE, RISK_MODULE, COVER_MODULE) = (parameterModule, riskModule, coverModule);
     }
 
     /// @inheritdoc IMarginEngine
@@ -85,6 +93,11 @@ contract MarginEngine is IMarginEngine, Books {
         }
         if (book.rates.length != 0) _fixYields(book, portfolio.collateral);
         _conclude(book, result);
+    }
+
+    /// @inheritdoc ICoverModule
+    function isCovered(Portfolio calldata) external returns (bool) {
+        Modules.run(COVER_MODULE);
     }
 
     /// @inheritdoc IRiskModule
@@ -200,15 +213,6 @@ contract MarginEngine is IMarginEngine, Books {
     /// @inheritdoc IReportModule
     function sampleVolatility(uint16, uint80[] calldata) external {
         Modules.run(_reportModule);
-    }
-
-    /// @dev Fixes the rates of every yield token held.
-    function _fixYields(Book memory book, Holding[] calldata holdings) private {
-        for (uint256 i; i < holdings.length; ++i) {
-            uint16 asset = holdings[i].asset();
-            Rates rates = book.rates[asset];
-            if (Rates.unwrap(rates) != 0) _fixRates(asset, rates);
-        }
     }
 
     function _market(Instrument instrument) private view returns (Market memory result, Quote quote) {

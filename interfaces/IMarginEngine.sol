@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Instrument, Margin, Portfolio, PriceStatus} from "./Types.sol";
+import {ICoverModule} from "./ICoverModule.sol";
 import {CollateralTerms, IHaircutRegistry} from "./IHaircutRegistry.sol";
 import {IOracleAdapter} from "./IOracleAdapter.sol";
 import {IParameterModule} from "./IParameterModule.sol";
@@ -49,7 +50,14 @@ struct Factors {
 }
 
 /// @title Portfolio in; equity and margins out. docs/margin.md is the specification.
-interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, IReportModule, IRiskModule {
+interface IMarginEngine is
+    IHaircutRegistry,
+    IOracleAdapter,
+    IParameterModule,
+    IReportModule,
+    IRiskModule,
+    ICoverModule
+{
     /// It has no market, no one spelling, or is dated and has neither a reported surface nor a complete fixing.
     error UnknownInstrument(Instrument instrument);
     /// What was given as the table of the normal distribution is not it.
@@ -61,6 +69,8 @@ interface IMarginEngine is IHaircutRegistry, IOracleAdapter, IParameterModule, I
     function REPORT_MODULE() external view returns (address);
     /// @notice Likewise the code of `IRiskModule`.
     function RISK_MODULE() external view returns (address);
+    /// @notice Likewise the code of `ICoverModule`.
+    function COVER_MODULE() external view returns (address);
     /// @notice Where the cubics of the normal distribution are.
     function NORMAL_TABLE() external view returns (address);
     /// @notice Equity and both margins of a portfolio at the prices of this moment.

@@ -86,7 +86,8 @@ def new_engine(evm: Evm, manager: Contract) -> Contract:
     parameters = evm.deploy("ParameterModule", manager)
     reports = evm.deploy("ReportModule", manager)
     risk = evm.deploy("RiskModule", manager, reports, table)
-    return evm.deploy("MarginEngine", manager, parameters, reports, risk, table)
+    cover = evm.deploy("CoverModule", manager, reports, table)
+    return evm.deploy("MarginEngine", manager, parameters, reports, risk, cover, table)
 
 
 def mapping_slot(key: int, slot: int) -> int:

@@ -191,7 +191,7 @@ library Curves {
         expiry.set(LIVE, live);
         expiry.set(ROOT, rootOf(left));
         expiry.set(SLICE, slice);
-        expiry.set(SHIFT, _shiftUp(Params.volShift(curve.get(OPTIONS)), Surfaces.observedAt(slice), left));
+        expiry.set(SHIFT, shiftUp(Params.volShift(curve.get(OPTIONS)), Surfaces.observedAt(slice), left));
         curve.set(DOUBTS, curve.get(DOUBTS) | _doubts(slice, expiresAt));
         uint256 ratio = ratioDown(slice, expiresAt);
         expiry.set(RATIO, ratio);
@@ -359,7 +359,7 @@ library Curves {
     }
 
     /// @dev Damped by the cube root of time, widened with the age of its slice.
-    function _shiftUp(uint256 volShift, uint256 observedAt, uint256 left) private view returns (uint256) {
+    function shiftUp(uint256 volShift, uint256 observedAt, uint256 left) internal view returns (uint256) {
         // No observation is ahead of the clock. Below 2^108 beneath the root; a damp below 2^29, a widening of at most
         // 20000 and 14 bits of shift.
         unchecked {

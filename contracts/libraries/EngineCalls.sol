@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {ICoverModule} from "../../interfaces/ICoverModule.sol";
 import {IMarginEngine} from "../../interfaces/IMarginEngine.sol";
 import {Margin} from "../../interfaces/Types.sol";
 // Used in assembly only, which the linter does not read.
@@ -15,7 +16,7 @@ library EngineCalls {
     /// @notice `IMarginEngine.margin` of the account whose run of slots begins at `base` and with `word`: ends the call
     /// with the answer.
     function answerMargin(IMarginEngine engine, bytes32 base, AccountWord word, int256 cash) internal view {
-        (uint256 input, uint256 size) = _encode(IMarginEngine.margin.selector, base, word, cash);
+        (uint256 input, uint256 size,) = _encode(IMarginEngine.margin.selector, base, word, cash);
         // A margin is six static words. The arguments of `and` are evaluated from the last; nothing runs after it.
         assembly ("memory-safe") {
             if and(gt(returndatasize(), 0xbf), staticcall(gas(), engine, input, size, input, 0xc0)) {
@@ -25,12 +26,15 @@ library EngineCalls {
         _revert();
     }
 
-    /// @notice `IMarginEngine.assess` of the same.
+    /// @notice `IMarginEngine.assess` of the same, unless it holds something dated and `isCovered` answers first.
+    /// @return covered Whether initial equity is at or above initial margin and nothing doubtful.
+    /// @return result Means nothing when it is.
     function assess(IMarginEngine engine, bytes32 base, AccountWord word, int256 cash)
         internal
-        returns (Margin memory result)
+        returns (bool covered, Margin memory result)
     {
-        (uint256 input, uint256 size) = _encode(IMarginEngine.assess.selector, base, word, cash);
+        (uint256 input, uint256 size, uint256 bits) = _encode(IMarginEngine.assess.selector, base, word, cash);
+        if (bits >> 255 == 1 && _isCovered(engine, input, size)) return (true, result);
         bool ok;
         // In memory a margin is as in an answer.
         assembly ("memory-safe") {
@@ -40,12 +44,26 @@ library EngineCalls {
         if (!ok) _revert();
     }
 
+    /// @dev Asks with the call at hand. A call that fails covers nothing: `assess` then says what is the matter.
+    function _isCovered(IMarginEngine engine, uint256 input, uint256 size) private returns (bool covered) {
+        bytes4 selector = ICoverModule.isCovered.selector;
+        bytes4 restored = IMarginEngine.assess.selector;
+        // A selector comes with 28 zeros, and the first word of the arguments has more; the answer is in scratch space.
+        assembly ("memory-safe") {
+            mstore(input, selector)
+            covered := call(gas(), engine, 0, input, size, 0, 0x20)
+            covered := and(covered, and(gt(returndatasize(), 0x1f), eq(mload(0), 1)))
+            mstore(input, restored)
+        }
+    }
+
     /// @dev The call in memory: selector | 0x20 | cash | where collateral is | where positions are | collateral |
     /// positions, both with their lengths first.
+    /// `bits` are those of all positions: the highest is set when one is dated, as kinds lie in an instrument.
     function _encode(bytes4 selector, bytes32 base, AccountWord word, int256 cash)
         private
         view
-        returns (uint256 input, uint256 size)
+        returns (uint256 input, uint256 size, uint256 bits)
     {
         uint256 assets = word.bitmap();
         uint256 count = word.count();
@@ -79,8 +97,10 @@ library EngineCalls {
             mstore(at, count)
             slot := add(base, FIRST_POSITION)
             for { let end := add(slot, count) } lt(slot, end) { slot := add(slot, 1) } {
+                let position := sload(slot)
                 at := add(at, 0x20)
-                mstore(at, sload(slot))
+                mstore(at, position)
+                bits := or(bits, position)
             }
             at := add(at, 0x20)
             size := sub(at, input)

@@ -48,11 +48,17 @@ WIRING: dict[str, dict[str, str]] = {
         "reportModule": "ReportModule",
         "normalTable": "NormalTable",
     },
+    "CoverModule": {
+        "manager": "AccessManager",
+        "reportModule": "ReportModule",
+        "normalTable": "NormalTable",
+    },
     "MarginEngine": {
         "manager": "AccessManager",
         "parameterModule": "ParameterModule",
         "reportModule": "ReportModule",
         "riskModule": "RiskModule",
+        "coverModule": "CoverModule",
         "normalTable": "NormalTable",
     },
     "TradingModule": {},

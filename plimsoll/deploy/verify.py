@@ -162,6 +162,7 @@ class Verification:
             ("MarginEngine", "PARAMETER_MODULE()", "ParameterModule"),
             ("MarginEngine", "REPORT_MODULE()", "ReportModule"),
             ("MarginEngine", "RISK_MODULE()", "RiskModule"),
+            ("MarginEngine", "COVER_MODULE()", "CoverModule"),
             ("MarginEngine", "NORMAL_TABLE()", "NormalTable"),
             ("ClearingHouse", "SETTLEMENT_TOKEN()", token),
             ("ClearingHouse", "TRADING_MODULE()", "TradingModule"),

@@ -129,7 +129,8 @@ def _engine(deployer: AccountAPI, manager: ContractInstance) -> ContractInstance
     parameters = deployer.deploy(project.ParameterModule, manager)
     reports = deployer.deploy(project.ReportModule, manager)
     risk = deployer.deploy(project.RiskModule, manager, reports, table)
-    return deployer.deploy(project.MarginEngine, manager, parameters, reports, risk, table)
+    cover = deployer.deploy(project.CoverModule, manager, reports, table)
+    return deployer.deploy(project.MarginEngine, manager, parameters, reports, risk, cover, table)
 
 
 def _lend(
