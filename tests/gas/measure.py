@@ -57,7 +57,11 @@ def action(receipt: ReceiptAPI) -> Figure:
 
 def cold_view(view: Any, *args: Any, sender: AccountAPI) -> Figure:
     """Gas of a view, without the base and the calldata of the transaction that carries it."""
-    receipt = view.transact(*args, sender=sender)
+    return work(view.transact(*args, sender=sender))
+
+
+def work(receipt: ReceiptAPI) -> Figure:
+    """Gas of a transaction without the base and the calldata."""
     envelope = BASE + calldata_gas(bytes(receipt.transaction.data))
     return Figure(int(receipt.gas_used) - envelope, receipt.txn_hash)
 

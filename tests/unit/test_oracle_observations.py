@@ -352,13 +352,13 @@ def perpetual(underlying: int, size: int = WAD) -> int:
     return (model.perpetual(underlying) << 208) | ((size % 2**104) << 104)
 
 
-@pytest.mark.parametrize("first", ["assess", "market"])
+@pytest.mark.parametrize("first", ["assess", "isCovered", "market"])
 def test_the_first_read_fixes_a_price_for_the_transaction(house: House, first: str) -> None:
     """Later reads, views included, see the first price; the next transaction sees the feed's."""
     engine, feed = house.engine, house.underlyings[ETH].feed.contract
     puppet = house.evm.deploy("Puppet")
-    account: tuple[int, list[int], list[int]] = (0, [], [perpetual(ETH)])
-    arguments = (account,) if first == "assess" else (model.perpetual(ETH),)
+    account: tuple[int, list[int], list[int]] = (ETH_PRICE, [], [perpetual(ETH)])
+    arguments = (model.perpetual(ETH),) if first == "market" else (account,)
     calls = [
         (engine.address, engine.encode(first, *arguments), False),
         (feed.address, feed.encode("set", 3 * ETH_PRICE, house.now), False),
@@ -370,7 +370,7 @@ def test_the_first_read_fixes_a_price_for_the_transaction(house: House, first: s
     puppet.run(calls)
     answers = [puppet.call.answers(i) for i in (2, 3, 5)]
     assert int.from_bytes(answers[0][:32], "big") == ETH_PRICE
-    assert int.from_bytes(answers[1][:32], "big") == ETH_PRICE
+    assert int.from_bytes(answers[1][:32], "big") == ETH_PRICE + ETH_PRICE
     assert int.from_bytes(answers[2][:32], "big") == ETH_PRICE
     assert house.call("price", ETH).index == 3 * ETH_PRICE
 
