@@ -560,8 +560,8 @@ contract BackstopVault is IBackstopVault, ERC4626, ERC20Permit, ReentrancyGuardT
         }
     }
 
-    /// @dev Whether a position can be traded away, or kept until it settles: a dated one that may only be reduced, as far
-    /// from the money or worth next to nothing, would else keep the vault off any book it is in. Reverts with
+    /// @dev Whether a position can be traded away, or kept until it settles: a dated one that may only be reduced, as
+    /// far from the money or worth next to nothing, would else keep the vault off any book it is in. Reverts with
     /// `UnknownInstrument` for what there is no market of.
     function _canEnd(IMarginEngine engine, Instrument instrument) private view returns (bool) {
         Market memory market = engine.marketView(instrument);

@@ -21,7 +21,6 @@ import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
 import {Quote, Quotes} from "./libraries/Quotes.sol";
-import {RatePairs, Rates} from "./libraries/RatePairs.sol";
 import {Row, Rows} from "./libraries/Rows.sol";
 
 /// @title Portfolio in; equity and margins out
@@ -31,7 +30,6 @@ contract MarginEngine is IMarginEngine, Books {
     using Instruments for Instrument;
     using Observations for uint256;
     using Quotes for Quote;
-    using RatePairs for Rates;
     using Rows for Row;
 
     /// @dev How long an observation of the peg stands for it.
@@ -151,13 +149,9 @@ contract MarginEngine is IMarginEngine, Books {
         Modules.answer(RISK_MODULE);
     }
 
-    /// @inheritdoc IMarginEngine
-    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory terms) {
-        uint256 word = _assetWord(asset);
-        (uint256 decimals, uint256 rateKind) = _decimalsAndRateKind(word);
-        Rates rates = _rates(asset, decimals, rateKind);
-        (terms.rate, terms.initialRate, terms.doubtful) = (rates.maintenance(), rates.initial(), rates.stopsCredit());
-        terms.crowd = _crowdOf(word);
+    /// @inheritdoc IRiskModule
+    function collateralTerms(uint16) external view returns (CollateralTerms memory) {
+        Modules.answer(RISK_MODULE);
     }
 
     /// @inheritdoc IParameterModule

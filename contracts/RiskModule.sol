@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {CollateralValue} from "../interfaces/IHaircutRegistry.sol";
+import {CollateralTerms, CollateralValue} from "../interfaces/IHaircutRegistry.sol";
 import {IRiskModule} from "../interfaces/IRiskModule.sol";
 import {Margin, MarginParts, Portfolio, Price, UnderlyingRisk} from "../interfaces/Types.sol";
 import {Books} from "./Books.sol";
@@ -16,6 +16,7 @@ import {Observations} from "./libraries/Observations.sol";
 import {Params} from "./libraries/Params.sol";
 import {PriceMath} from "./libraries/PriceMath.sol";
 import {Quote, Quotes} from "./libraries/Quotes.sol";
+import {RatePairs, Rates} from "./libraries/RatePairs.sol";
 import {Row, Rows} from "./libraries/Rows.sol";
 import {Scan} from "./libraries/Scan.sol";
 
@@ -25,6 +26,7 @@ contract RiskModule is IRiskModule, Books {
     using Observations for uint256;
     using Memory for uint256;
     using Quotes for Quote;
+    using RatePairs for Rates;
     using Rows for Row;
 
     /// @dev Samples of a fixing, and a probability of one.
@@ -96,6 +98,15 @@ contract RiskModule is IRiskModule, Books {
             + PriceMath.ceilDiv(units * ahead + excess * quote.index(), WAD);
         uint256 charges = result.scanLoss + result.haircut + result.basisCharge + result.priceReserve;
         result.counted = result.value - PriceMath.min(result.value, charges);
+    }
+
+    /// @inheritdoc IRiskModule
+    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory terms) {
+        uint256 word = _assetWord(asset);
+        (uint256 decimals, uint256 rateKind) = _decimalsAndRateKind(word);
+        Rates rates = _rates(asset, decimals, rateKind);
+        (terms.rate, terms.initialRate, terms.doubtful) = (rates.maintenance(), rates.initial(), rates.stopsCredit());
+        terms.crowd = _crowdOf(word);
     }
 
     function _describe(UnderlyingRisk memory risk, Row row) private view {

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Instrument, Margin, Portfolio, PriceStatus} from "./Types.sol";
 import {ICoverModule} from "./ICoverModule.sol";
-import {CollateralTerms, IHaircutRegistry} from "./IHaircutRegistry.sol";
+import {IHaircutRegistry} from "./IHaircutRegistry.sol";
 import {IOracleAdapter} from "./IOracleAdapter.sol";
 import {IParameterModule} from "./IParameterModule.sol";
 import {IReportModule} from "./IReportModule.sol";
@@ -82,6 +82,4 @@ interface IMarginEngine is
     /// @notice The same without fixing anything.
     function marketView(Instrument instrument) external view returns (Market memory);
     function factors() external view returns (Factors memory);
-    /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
-    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
 }

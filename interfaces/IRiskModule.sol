@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {CollateralValue} from "./IHaircutRegistry.sol";
+import {CollateralTerms, CollateralValue} from "./IHaircutRegistry.sol";
 import {Margin, MarginParts, Portfolio, UnderlyingRisk} from "./Types.sol";
 
 /// @title Why a margin is what it is, for people to look at
@@ -14,4 +14,6 @@ interface IRiskModule {
         returns (Margin memory, MarginParts memory initial, MarginParts memory maintenance, UnderlyingRisk[] memory);
     /// @notice What an amount of an asset, held alone, counts for.
     function explain(uint16 asset, uint256 amount) external view returns (CollateralValue memory);
+    /// @notice The terms of an asset that are no parameters: with `parameter`, all that a margin depends on.
+    function collateralTerms(uint16 asset) external view returns (CollateralTerms memory);
 }
