@@ -173,11 +173,8 @@ class Position:
 
     @classmethod
     def decode(cls, word: int) -> Self:
-        return cls(
-            Instrument.decode(word >> 208),
-            from_wad(_signed(word >> 104, 104)),
-            from_wad(_signed(word, 104)),
-        )
+        instrument, size, quote = position_fields(word)
+        return cls(Instrument.decode(instrument), from_wad(size), from_wad(quote))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +201,13 @@ def _malformed() -> Iterator[None]:
         raise MalformedIdError(str(error)) from error
 
 
-def _signed(word: int, bits: int) -> int:
+def position_fields(word: int) -> tuple[int, int, int]:
+    """Instrument id, size and quote of a position's word, the latter two with 18 decimals."""
+    return word >> 208, signed(word >> 104, 104), signed(word, 104)
+
+
+def signed(word: int, bits: int) -> int:
+    """The lowest bits of a word as a number in two's complement."""
     low = word % (1 << bits)
     return low - (1 << bits) if low >> (bits - 1) else low
 

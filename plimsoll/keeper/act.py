@@ -8,8 +8,8 @@ from web3.contract.contract import Contract, ContractFunction
 from web3.types import BlockIdentifier
 
 from plimsoll.chain import Chain, Receipt
-from plimsoll.errors import ContractError, TransactionFailedError
-from plimsoll.instruments import AccountId, Instrument
+from plimsoll.errors import ContractError
+from plimsoll.instruments import AccountId, Instrument, position_fields
 from plimsoll.keeper.backstop import (
     BID_DEPTH,
     BackstopBid,
@@ -37,12 +37,12 @@ from plimsoll.keeper.decide import (
     gas_cost,
 )
 from plimsoll.keeper.discover import Directory
+from plimsoll.outcomes import sent_or_refused, told_of
 from plimsoll.records import UNREADABLE
 
 _HEALTHS_PER_CALL = 200
 _RISKS_PER_CALL = 25
 _LIQUIDATION_PAUSED = 1 << 3
-_SIZE_BITS = 104
 
 T = TypeVar("T")
 
@@ -58,17 +58,13 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """For logs: big numbers as text, so that no reader rounds them."""
-        told: dict[str, Any] = {
+        said: dict[str, Any] = {
             "do": type(self.action).__name__,
             "account": self.action.account.hex(),
         }
         if isinstance(self.action, PlaceBid):
-            told |= {"fraction": str(self.action.fraction), "max_price": str(self.action.max_price)}
-        if self.receipt is not None:
-            told |= {"tx": self.receipt.hash.to_0x_hex(), "gas": self.receipt.gas_used}
-        if self.refusal is not None:
-            told["refused"] = self.refusal
-        return told
+            said |= {"fraction": str(self.action.fraction), "max_price": str(self.action.max_price)}
+        return said | told_of(self.receipt, self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +251,13 @@ class Keeper:
         return self.chain.call(function, block)
 
     def _do(self, action: Action, snapshot: Snapshot) -> Outcome:
-        """Sends one action. A refusal is an outcome: somebody else may have been faster."""
+        """Sends one action."""
         if self.paper:
             return Outcome(action)
-        try:
-            receipt = self.chain.send(self._function(action))
-        except (ContractError, TransactionFailedError) as error:
-            return Outcome(action, refusal=str(error))
-        self.gas_spent += gas_cost(snapshot, receipt.gas_used)
-        return Outcome(action, receipt)
+        receipt, refusal = sent_or_refused(self.chain, self._function(action))
+        if receipt is not None:
+            self.gas_spent += gas_cost(snapshot, receipt.gas_used)
+        return Outcome(action, receipt, refusal)
 
     def _function(self, action: Action) -> ContractFunction:
         functions = self.chain.clearing_house.functions
@@ -328,18 +322,13 @@ def _gross(risk: Sequence[Any]) -> int:
     gross = 0
     prices = {u: price[0] for u, price, *_ in risk[5]}
     for word in risk[6][2]:
-        underlying = Instrument.decode(word >> 2 * _SIZE_BITS).underlying
-        size = _signed(word >> _SIZE_BITS)
+        instrument, size, _ = position_fields(word)
+        underlying = Instrument.decode(instrument).underlying
         sizes[underlying] = sizes.get(underlying, 0) + size
         gross += abs(size) * prices[underlying]
     for underlying, price, delta, *_ in risk[5]:
         gross += abs(delta - sizes.get(underlying, 0)) * price[0]
     return -(-gross // WAD)
-
-
-def _signed(word: int) -> int:
-    low = word % (1 << _SIZE_BITS)
-    return low - (1 << _SIZE_BITS) if low >> (_SIZE_BITS - 1) else low
 
 
 def _in_parts(

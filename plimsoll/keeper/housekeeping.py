@@ -11,8 +11,8 @@ from web3.contract.contract import ContractFunction
 from web3.exceptions import Web3Exception
 
 from plimsoll.chain import Chain, Receipt
-from plimsoll.errors import ContractError, TransactionFailedError
-from plimsoll.instruments import CASH
+from plimsoll.errors import ContractError
+from plimsoll.instruments import CASH, Instrument, position_fields
 from plimsoll.keeper.decide import State
 from plimsoll.keeper.discover import Directory
 from plimsoll.keeper.rounds import HOUR, rounds_of, usable_rounds
@@ -35,6 +35,7 @@ from plimsoll.keeper.upkeep import (
     UpkeepSeen,
     decide_upkeep,
 )
+from plimsoll.outcomes import sent_or_refused, told_of
 from plimsoll.risk.instruments import expiry_of
 from plimsoll.risk.model import PriceStatus
 from plimsoll.risk.oracle import (
@@ -62,9 +63,6 @@ _FIXED_WITHIN, _FROZEN_WITHIN = 7, 30
 _CONTROL_SLOT, _LENDING_BIT = 10, 216
 _CASH_DECIMALS = 6
 _UNLIMITED = 2**256 - 1
-_SIZE_BITS = 104
-_UNDERLYING_SHIFT, _MOST_UNDERLYING = 37, 0x1FF
-_DAY_SHIFT, _MOST_DAY = 25, 0xFFF
 # Days after an expiry in which its positions are looked for; after that whoever holds one settles.
 _SETTLED_WITHIN = 28
 _FEED_VIEWS: list[dict[str, Any]] = [
@@ -90,12 +88,7 @@ class UpkeepOutcome:
     refusal: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"do": type(self.action).__name__}
-        if self.receipt is not None:
-            told |= {"tx": self.receipt.hash.to_0x_hex(), "gas": self.receipt.gas_used}
-        if self.refusal is not None:
-            told["refused"] = self.refusal
-        return told
+        return {"do": type(self.action).__name__, **told_of(self.receipt, self.refusal)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +300,10 @@ class Housekeeper:
         left: set[tuple[int, int]] = set()
         for account in sorted(self.directory.known):
             for word in self._ask(functions.portfolio(account), block)[2]:
-                instrument, size, quote = _position(word)
-                expiry = instrument >> _UNDERLYING_SHIFT & _MOST_UNDERLYING, _day(instrument)
+                instrument, size, quote = position_fields(word)
+                one = Instrument.decode(instrument)
+                # The day of a perpetual is zero, which no expiry that is looked for has.
+                expiry = one.underlying, one.expiry_day
                 is_final = expiry in fixed
                 if is_final:
                     left.add(expiry)
@@ -351,13 +346,9 @@ class Housekeeper:
         return self.chain.call(function, block)
 
     def _do(self, action: UpkeepAction) -> UpkeepOutcome:
-        """A refusal is an outcome: somebody else may have been faster."""
         if self.paper:
             return UpkeepOutcome(action)
-        try:
-            return UpkeepOutcome(action, self.chain.send(self._function(action)))
-        except (ContractError, TransactionFailedError) as error:
-            return UpkeepOutcome(action, refusal=str(error))
+        return UpkeepOutcome(action, *sent_or_refused(self.chain, self._function(action)))
 
     def _function(self, action: UpkeepAction) -> ContractFunction:
         house, engine = self.chain.clearing_house.functions, self._engine.functions
@@ -378,17 +369,3 @@ class Housekeeper:
                 return house.settle(account, instrument)
             case CloseOut(account, instrument):
                 return house.closeOut(account, instrument)
-
-
-def _day(instrument: int) -> int:
-    """The expiry day; zero of a perpetual, which no expiry that is looked for has."""
-    return instrument >> _DAY_SHIFT & _MOST_DAY
-
-
-def _position(word: int) -> tuple[int, int, int]:
-    return word >> 2 * _SIZE_BITS, _signed(word >> _SIZE_BITS), _signed(word)
-
-
-def _signed(word: int) -> int:
-    low = word % (1 << _SIZE_BITS)
-    return low - (1 << _SIZE_BITS) if low >> (_SIZE_BITS - 1) else low

@@ -13,15 +13,13 @@ from typing import Any
 from web3.types import FilterParams, TxReceipt
 
 from plimsoll.chain import Chain
-from plimsoll.instruments import CASH, Holding, Instrument, Kind
+from plimsoll.instruments import CASH, Holding, Instrument, Kind, position_fields
 from plimsoll.keeper.discover import Directory
 from plimsoll.lab.interest import Interest, call_at, interest_booked, pool_at
 from plimsoll.lab.record import Check, PoolReading
 from plimsoll.protocol import Plimsoll, expiries_of
 from plimsoll.records import Margin, Portfolio
 from plimsoll.units import BPS, WAD, to_units_exact
-
-_QUOTE_BITS = 104
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +256,5 @@ def _balance(raw: Any) -> Balance:
     return Balance(
         cash=cash,
         holdings={each.asset: each.units for each in held},
-        positions={
-            word >> 2 * _QUOTE_BITS: (_signed(word >> _QUOTE_BITS), _signed(word))
-            for word in positions
-        },
+        positions={i: (size, quote) for i, size, quote in map(position_fields, positions)},
     )
-
-
-def _signed(word: int) -> int:
-    low = word % (1 << _QUOTE_BITS)
-    return low - (1 << _QUOTE_BITS) if low >> (_QUOTE_BITS - 1) else low

@@ -18,6 +18,7 @@ from web3.contract.contract import ContractFunction
 from web3.types import RPCEndpoint
 
 from plimsoll.chain import Chain
+from plimsoll.instruments import signed
 from plimsoll.risk.ledger.pool import RAY, Lending, Pool
 
 _POOL, _CONTROL, _ACCOUNTS = 7, 10, 0
@@ -57,8 +58,8 @@ def pool_at(chain: Chain, block: int) -> Pool:
         accrued_at=indices >> 224,
         supplied=principals % (1 << 128),
         borrowed=principals >> 128,
-        net_quote=_signed(capital, 128),
-        capital=_signed(capital >> 128, 128),
+        net_quote=signed(capital, 128),
+        capital=signed(capital >> 128, 128),
         lending=Lending(
             kink=terms % (1 << 7),
             rate_at_kink=(terms >> 7) % (1 << 13),
@@ -72,7 +73,7 @@ def principal_at(chain: Chain, account: bytes, block: int) -> int:
     """The cash of an account before the index: the lowest field of its first word."""
     base = keccak(account + _ACCOUNTS.to_bytes(32, "big"))
     (word,) = chain.call(chain.clearing_house.functions.extsload([base]), block)
-    return _signed(int.from_bytes(word, "big"), _PRINCIPAL_BITS)
+    return signed(int.from_bytes(word, "big"), _PRINCIPAL_BITS)
 
 
 def call_at(chain: Chain, function: ContractFunction, block: int, moment: int) -> Any:
@@ -114,8 +115,3 @@ def _booked_in(chain: Chain, block: int) -> Interest | None:
         after.capital - before.capital,
         1,
     )
-
-
-def _signed(word: int, bits: int) -> int:
-    low = word % (1 << bits)
-    return low - (1 << bits) if low >> (bits - 1) else low

@@ -6,21 +6,16 @@ synchronised. All state is there and on the chain, so that a reporter may die at
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from hexbytes import HexBytes
-from web3 import Web3
-from web3.contract import Contract
-
 from plimsoll.chain import Chain, Receipt
-from plimsoll.errors import ContractError, InvalidConnectionError, TransactionFailedError
-from plimsoll.reporter.decide import Collect, Limits, Seen, Sign, Step, Wait, decide
-from plimsoll.reporter.sign import ReportSigner, signer_of
+from plimsoll.outcomes import sent_or_refused, told_of
+from plimsoll.reporter.box import Box
+from plimsoll.reporter.decide import Limits, Seen, Sign, Step, Wait, decide
+from plimsoll.reporter.quorum import Terms, terms_in_force
+from plimsoll.reporter.sign import ReportSigner
 from plimsoll.reporter.source import Source
 from plimsoll.reports import (
     Batch,
@@ -28,57 +23,7 @@ from plimsoll.reports import (
     ReportsError,
     SignedReport,
     batch_of,
-    report_domain,
 )
-from plimsoll.risk.params import Kind
-from plimsoll.units import from_wad
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One file for each reporter and underlying; what cannot be read is not there."""
-
-    folder: Path
-
-    def put(self, signed: SignedReport[PremiumReport]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        report = signed.report
-        path = self.folder / f"{report.underlying}-{signed.reporter}.json"
-        fresh = path.with_suffix(".new")
-        told = {
-            "reporter": signed.reporter,
-            "underlying": report.underlying,
-            "premium": str(report.premium),
-            "observed_at": report.observed_at,
-            "signature": signed.signature.hex(),
-        }
-        fresh.write_text(json.dumps(told), encoding="utf-8")
-        fresh.replace(path)
-
-    def all(self, underlying: int) -> Iterator[SignedReport[PremiumReport]]:
-        for path in sorted(self.folder.glob(f"{underlying}-*.json")):
-            try:
-                told = json.loads(path.read_text(encoding="utf-8"))
-                report = PremiumReport(
-                    told["underlying"], Decimal(told["premium"]), int(told["observed_at"])
-                )
-                reporter = Web3.to_checksum_address(told["reporter"])
-                signed = SignedReport(report, reporter, bytes(HexBytes(told["signature"])))
-            except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
-                continue
-            yield signed
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The ReportOracle in force."""
-
-    oracle: str
-    quorum: int
-    agreement: Decimal
-    max_premium: Decimal
-    surface_agreement: Decimal
-    reporters: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +37,15 @@ class Outcome:
     refusal: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        said: dict[str, Any] = {
             "do": type(self.step).__name__,
             "underlying": self.step.underlying,
         }
         if isinstance(self.step, Wait):
-            told["reason"] = self.step.reason
+            said["reason"] = self.step.reason
         if self.batch is not None:
-            told |= {"premium": str(self.batch.premium), "reports": len(self.batch.signed)}
-        if self.receipt is not None:
-            told |= {"tx": self.receipt.hash.to_0x_hex(), "gas": self.receipt.gas_used}
-        if self.refusal is not None:
-            told["refused"] = self.refusal
-        return told
+            said |= {"premium": str(self.batch.premium), "reports": len(self.batch.signed)}
+        return said | told_of(self.receipt, self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +94,19 @@ class Reporter:
         header = self.chain.w3.eth.get_block("latest")
         block, now = header["number"], header["timestamp"]
         terms = terms_in_force(self.chain, block)
-        domain = report_domain(self.chain.w3.eth.chain_id, terms.oracle)
-        outcomes = tuple(self._tend(u, now, block, terms, domain) for u in self.underlyings)
+        outcomes = tuple(self._tend(u, now, block, terms) for u in self.underlyings)
         return Report(block, now, outcomes, self.paper)
 
-    def _tend(
-        self, underlying: int, now: int, block: int, terms: Terms, domain: Mapping[str, Any]
-    ) -> Outcome:
-        known = self._believable(underlying, terms, domain)
+    def _tend(self, underlying: int, now: int, block: int, terms: Terms) -> Outcome:
+        known = terms.believable(self.box, underlying)
         step = decide(self._seen(underlying, now, block, terms, known), self.limits)
         if isinstance(step, Wait):
             return Outcome(step)
         try:
             if isinstance(step, Sign):
-                known += self._sign(step, terms, domain)
+                seen = step.observation
+                report = PremiumReport(step.underlying, seen.premium, seen.observed_at)
+                known += terms.sign(report, self.signers, self.box)
             batch = batch_of(
                 known, underlying, now=now, quorum=terms.quorum, agreement=terms.agreement
             )
@@ -174,27 +114,11 @@ class Reporter:
             return Outcome(step, refusal=str(missed))
         return self._send(step, batch)
 
-    def _sign(
-        self, step: Sign, terms: Terms, domain: Mapping[str, Any]
-    ) -> list[SignedReport[PremiumReport]]:
-        """Those of our signers who are reporters sign, each for himself."""
-        seen = step.observation
-        report = PremiumReport(step.underlying, seen.premium, seen.observed_at)
-        ours = [each for each in self.signers if each.address in terms.reporters]
-        signed = [signer.sign(report, domain) for signer in ours]
-        for one in signed:
-            self.box.put(one)
-        return signed
-
     def _send(self, step: Step, batch: Batch) -> Outcome:
-        """A refusal is an outcome: another reporter may have been faster."""
         if self.paper:
             return Outcome(step, batch)
         call = self.chain.engine.functions.reportPremium(*batch.arguments())
-        try:
-            return Outcome(step, batch, self.chain.send(call))
-        except (ContractError, TransactionFailedError) as error:
-            return Outcome(step, batch, refusal=str(error))
+        return Outcome(step, batch, *sent_or_refused(self.chain, call))
 
     def _seen(
         self,
@@ -216,34 +140,3 @@ class Reporter:
             own_observed_at=max(times, default=0),
             max_premium=terms.max_premium,
         )
-
-    def _believable(
-        self, underlying: int, terms: Terms, domain: Mapping[str, Any]
-    ) -> list[SignedReport[PremiumReport]]:
-        """What is in the box and signed by a living reporter."""
-        return [
-            one
-            for one in self.box.all(underlying)
-            if one.reporter in terms.reporters and signer_of(one, domain) == one.reporter
-        ]
-
-
-def terms_in_force(chain: Chain, block: int) -> Terms:
-    """Of the ReportOracle that the engine names."""
-    engine = chain.engine.functions
-    word, *_ = chain.call(engine.parameter(int(Kind.REPORTS), 0), block)
-    if not word:
-        raise InvalidConnectionError("the engine names no ReportOracle: nothing can be reported")
-    oracle: Contract = chain.contract("ReportOracle", f"0x{word:040x}")
-    ask = oracle.functions
-    return Terms(
-        oracle=oracle.address,
-        quorum=chain.call(ask.QUORUM(), block),
-        agreement=from_wad(chain.call(ask.AGREEMENT(), block)),
-        max_premium=from_wad(chain.call(ask.MAX_PREMIUM(), block)),
-        surface_agreement=from_wad(chain.call(ask.SURFACE_AGREEMENT(), block)),
-        reporters=frozenset(chain.call(ask.reporters(), block)),
-    )
-
-
-__all__ = ["Box", "Collect", "Outcome", "Report", "Reporter", "Terms", "terms_in_force"]

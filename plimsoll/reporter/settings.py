@@ -24,7 +24,8 @@ from web3 import HTTPProvider, Web3
 
 from plimsoll.chain import Addresses, Chain
 from plimsoll.errors import InvalidConnectionError
-from plimsoll.reporter.act import Box, Reporter
+from plimsoll.reporter.act import Reporter
+from plimsoll.reporter.box import Box, SurfaceBox
 from plimsoll.reporter.sign import CommandSigner, KeySigner, ReportSigner
 from plimsoll.reporter.source import FileSource
 
@@ -66,7 +67,7 @@ def surface_reporter_beside(
         chain=reporter.chain,
         source=QuotesFile(Path(quotes)),
         signers=reporter.signers,
-        box=surfaces.SurfaceBox(reporter.box.folder),
+        box=SurfaceBox(reporter.box.folder),
         underlyings=reporter.underlyings,
     )
 

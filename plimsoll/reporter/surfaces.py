@@ -5,21 +5,17 @@ Like the reporter of premiums it keeps no state but the box, in files of their o
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from hexbytes import HexBytes
-from web3 import Web3
-
 from plimsoll.chain import Chain, Receipt
-from plimsoll.errors import ContractError, TransactionFailedError
-from plimsoll.reporter.act import Terms, terms_in_force
+from plimsoll.outcomes import sent_or_refused, told_of
+from plimsoll.reporter.box import SurfaceBox
 from plimsoll.reporter.decide import Wait
+from plimsoll.reporter.quorum import Terms, terms_in_force
 from plimsoll.reporter.quotes import QuotesSource, SurfaceQuotes
-from plimsoll.reporter.sign import ReportSigner, signer_of
+from plimsoll.reporter.sign import ReportSigner
 from plimsoll.reporter.svi import MOST_SLICES, Fit, fit
 from plimsoll.reports import (
     FRESH,
@@ -27,12 +23,10 @@ from plimsoll.reports import (
     SignedReport,
     SurfaceBatch,
     SurfaceReport,
-    report_domain,
     surface_batch_of,
 )
 from plimsoll.risk.instruments import DAY, expiry_of, is_friday
 from plimsoll.risk.params import Kind, OptionsParams
-from plimsoll.risk.surface import Slice
 
 Signed = SignedReport[SurfaceReport]
 
@@ -117,44 +111,6 @@ def listed(days: Sequence[int], terms: OptionsParams, now: int) -> tuple[int, ..
 
 
 @dataclass(frozen=True, slots=True)
-class SurfaceBox:
-    """One file for each reporter and underlying; what cannot be read is not there."""
-
-    folder: Path
-
-    def put(self, signed: Signed) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        report = signed.report
-        path = self.folder / f"surface-{report.underlying}-{signed.reporter}.json"
-        told = {
-            "reporter": signed.reporter,
-            "underlying": report.underlying,
-            "observed_at": report.observed_at,
-            "slices": [asdict(one) for one in report.slices],
-            "signature": signed.signature.hex(),
-        }
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(told), encoding="utf-8")
-        fresh.replace(path)
-
-    def all(self, underlying: int) -> Iterator[Signed]:
-        for path in sorted(self.folder.glob(f"surface-{underlying}-*.json")):
-            try:
-                told = json.loads(path.read_text(encoding="utf-8"))
-                slices = tuple(
-                    Slice(**{name: int(value) for name, value in one.items()})
-                    for one in told["slices"]
-                )
-                report = SurfaceReport(int(told["underlying"]), int(told["observed_at"]), slices)
-                reporter = Web3.to_checksum_address(told["reporter"])
-                signature = bytes(HexBytes(told["signature"]))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                continue
-            if slices:
-                yield SignedReport(report, reporter, signature)
-
-
-@dataclass(frozen=True, slots=True)
 class SurfaceOutcome:
     """What came of one underlying."""
 
@@ -166,22 +122,18 @@ class SurfaceOutcome:
     refusal: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"do": type(self.step).__name__, "underlying": self.step.underlying}
+        said: dict[str, Any] = {"do": type(self.step).__name__, "underlying": self.step.underlying}
         if isinstance(self.step, Wait):
-            told["reason"] = self.step.reason
+            said["reason"] = self.step.reason
         if self.fitted is not None:
-            told |= {
+            said |= {
                 "median_error": round(self.fitted.median_error, 6),
                 "worst_error": round(self.fitted.worst_error, 6),
                 "left_out": list(self.fitted.left_out),
             }
         if self.batch is not None:
-            told |= {"slices": len(self.batch.slices), "reports": len(self.batch.signed)}
-        if self.receipt is not None:
-            told |= {"tx": self.receipt.hash.to_0x_hex(), "gas": self.receipt.gas_used}
-        if self.refusal is not None:
-            told["refused"] = self.refusal
-        return told
+            said |= {"slices": len(self.batch.slices), "reports": len(self.batch.signed)}
+        return said | told_of(self.receipt, self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,17 +182,14 @@ class SurfaceReporter:
         header = self.chain.w3.eth.get_block("latest")
         block, now = header["number"], header["timestamp"]
         terms = terms_in_force(self.chain, block)
-        domain = report_domain(self.chain.w3.eth.chain_id, terms.oracle)
-        outcomes = tuple(self._tend(u, now, block, terms, domain) for u in self.underlyings)
+        outcomes = tuple(self._tend(u, now, block, terms) for u in self.underlyings)
         return SurfacePass(block, now, outcomes, self.paper)
 
-    def _tend(
-        self, underlying: int, now: int, block: int, terms: Terms, domain: Mapping[str, Any]
-    ) -> SurfaceOutcome:
+    def _tend(self, underlying: int, now: int, block: int, terms: Terms) -> SurfaceOutcome:
         word, *_ = self._ask("parameter", block, int(Kind.OPTIONS), underlying)
         if not word:
             return SurfaceOutcome(Wait(underlying, "it has no options"))
-        known = self._believable(underlying, terms, domain)
+        known = terms.believable(self.box, underlying)
         try:
             seen = self._seen(underlying, now, block, OptionsParams.from_word(word), known)
         except ReportsError as broken:
@@ -248,7 +197,7 @@ class SurfaceReporter:
         step = decide_surface(seen, self.limits)
         if isinstance(step, Wait):
             return SurfaceOutcome(step)
-        return self._report(step, known, now, terms, domain)
+        return self._report(step, known, now, terms)
 
     def _report(
         self,
@@ -256,13 +205,14 @@ class SurfaceReporter:
         known: list[Signed],
         now: int,
         terms: Terms,
-        domain: Mapping[str, Any],
     ) -> SurfaceOutcome:
         fitted = None
         try:
             if isinstance(step, SignSurface):
                 fitted = self._fitted(step)
-                known = [*known, *self._sign(step, fitted, terms, domain)]
+                seen_at = step.quotes.observed_at
+                report = SurfaceReport(step.underlying, seen_at, fitted.slices)
+                known = [*known, *terms.sign(report, self.signers, self.box)]
             batch = surface_batch_of(
                 known,
                 step.underlying,
@@ -283,28 +233,13 @@ class SurfaceReporter:
             )
         return fitted
 
-    def _sign(
-        self, step: SignSurface, fitted: Fit, terms: Terms, domain: Mapping[str, Any]
-    ) -> list[Signed]:
-        """Those of our signers who are reporters sign, each for himself."""
-        report = SurfaceReport(step.underlying, step.quotes.observed_at, fitted.slices)
-        ours = [each for each in self.signers if each.address in terms.reporters]
-        signed = [signer.sign(report, domain) for signer in ours]
-        for one in signed:
-            self.box.put(one)
-        return signed
-
     def _send(
         self, step: SignSurface | CollectSurface, fitted: Fit | None, batch: SurfaceBatch
     ) -> SurfaceOutcome:
-        """A refusal is an outcome: another reporter may have been faster."""
         if self.paper:
             return SurfaceOutcome(step, fitted, batch)
         call = self.chain.engine.functions.reportSurface(*batch.arguments())
-        try:
-            return SurfaceOutcome(step, fitted, batch, self.chain.send(call))
-        except (ContractError, TransactionFailedError) as error:
-            return SurfaceOutcome(step, fitted, batch, refusal=str(error))
+        return SurfaceOutcome(step, fitted, batch, *sent_or_refused(self.chain, call))
 
     def _seen(
         self, underlying: int, now: int, block: int, terms: OptionsParams, known: Sequence[Signed]
@@ -324,14 +259,6 @@ class SurfaceReporter:
             days=days,
             own_observed_at=max((report.observed_at for report in mine), default=0),
         )
-
-    def _believable(self, underlying: int, terms: Terms, domain: Mapping[str, Any]) -> list[Signed]:
-        """What is in the box and signed by a living reporter."""
-        return [
-            one
-            for one in self.box.all(underlying)
-            if one.reporter in terms.reporters and signer_of(one, domain) == one.reporter
-        ]
 
     def _ask(self, view: str, block: int, *arguments: Any) -> Any:
         return self.chain.call(self.chain.engine.functions[view](*arguments), block)

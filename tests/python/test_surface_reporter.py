@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from plimsoll.reporter.box import SurfaceBox
 from plimsoll.reporter.decide import Wait
 from plimsoll.reporter.quotes import ExpiryQuotes, OptionQuote, QuotesError, SurfaceQuotes
 from plimsoll.reporter.settings import reporter_on, surface_reporter_beside
@@ -18,7 +19,6 @@ from plimsoll.reporter.sign import KeySigner
 from plimsoll.reporter.surfaces import (
     CollectSurface,
     SignSurface,
-    SurfaceBox,
     SurfaceLimits,
     SurfaceOutcome,
     SurfaceReporter,
