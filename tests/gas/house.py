@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from ape import chain
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
 from eth_account import Account as Keys
@@ -19,6 +20,7 @@ from plimsoll.risk.surface import Slice
 from plimsoll.units import WAD
 
 NEVER = 2**64
+TENTH = WAD // 10
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,23 @@ class House:
         maker, made = self.signed(seller, sizes, -1)
         taker, taken = self.signed(buyer, sizes, 1)
         return self.clearing_house.trade(maker, made, taker, taken, WAD, sender=self.relayer)
+
+    def add_reserves(self, dollars: int) -> None:
+        units = self.settlement.units(dollars)
+        self.settlement.mint(self.deployer.address, units)
+        self.settlement.contract.approve(self.vault, units, sender=self.deployer)
+        self.clearing_house.addReserves(units, sender=self.deployer)
+
+    def take_a_tenth(self, bidder: AccountAPI, account: bytes) -> ReceiptAPI:
+        """A bid on a tenth of an account in auction."""
+        taker = AccountId(bidder.address).encode()
+        deadline = chain.blocks.head.timestamp + 3_600
+        bid = (account, taker, TENTH, 2**127 - 1, deadline, 0)
+        receipt = self.clearing_house.bid(bid, sender=bidder)
+        (taken,) = receipt.decode_logs(self.clearing_house.SliceTaken)
+        if taken.fraction != TENTH:
+            raise RuntimeError(f"the bid took {taken.fraction}, not a tenth")
+        return receipt
 
     def report(self, prices: Mapping[int, Decimal]) -> None:
         self.push(prices)

@@ -39,7 +39,6 @@ SHAPES = {
 LARGEST = 120
 SECONDS_BETWEEN_LOOKS = 12
 SECONDS_INTO_AUCTION = 120
-TENTH = WAD // 10
 
 
 class OptionsWorkload:
@@ -51,7 +50,7 @@ class OptionsWorkload:
         self.maker, self.trader, self.bidder = accounts.test_accounts[2:5]
         for each in (self.maker, self.trader, self.bidder):
             house.deposit(each, house.settlement, 10_000_000)
-        self._add_reserves(100_000_000)
+        house.add_reserves(100_000_000)
 
     def figures(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -103,7 +102,7 @@ class OptionsWorkload:
         yield "flag_120_options", action(flagged)
         wait(SECONDS_INTO_AUCTION)
         house.refresh([UNDERLYING])
-        yield "bid_120_positions", action(self._take_a_tenth(account))
+        yield "bid_120_positions", action(house.take_a_tenth(self.bidder, account))
         house.prices = prices
 
     def _report(self) -> None:
@@ -156,24 +155,6 @@ class OptionsWorkload:
             if margin.maintenanceEquity < margin.maintenanceMargin:
                 return
         raise RuntimeError("the price rose by a half and the account is still healthy")
-
-    def _take_a_tenth(self, account: bytes) -> ReceiptAPI:
-        house = self.house
-        taker = AccountId(self.bidder.address).encode()
-        deadline = chain.blocks.head.timestamp + 3_600
-        bid = (account, taker, TENTH, 2**127 - 1, deadline, 0)
-        receipt = house.clearing_house.bid(bid, sender=self.bidder)
-        (taken,) = receipt.decode_logs(house.clearing_house.SliceTaken)
-        if taken.fraction != TENTH:
-            raise RuntimeError(f"the bid took {taken.fraction}, not a tenth")
-        return receipt
-
-    def _add_reserves(self, dollars: int) -> None:
-        house = self.house
-        units = house.settlement.units(dollars)
-        house.settlement.mint(house.deployer.address, units)
-        house.settlement.contract.approve(house.vault, units, sender=house.deployer)
-        house.clearing_house.addReserves(units, sender=house.deployer)
 
 
 def book(days: Sequence[int], options: int, expiries: int) -> dict[Instrument, Decimal]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ape import accounts, chain
+from ape import accounts
 from ape.api import AccountAPI, ReceiptAPI
 
 from plimsoll.instruments import AccountId
@@ -29,7 +29,6 @@ NOTIONAL = 10_000
 BACKSTOP_NOTIONAL = 100_000
 SECONDS_BETWEEN_LOOKS = 12
 SECONDS_INTO_AUCTION = 120
-TENTH = WAD // 10
 
 
 class Workload:
@@ -43,7 +42,7 @@ class Workload:
         self.lender, self.maker, self.trader, self.bidder = accounts.test_accounts[2:6]
         house.deposit(self.lender, house.settlement, 100_000_000)
         house.deposit(self.maker, house.settlement, 100_000_000)
-        self._add_reserves(100_000_000)
+        house.add_reserves(100_000_000)
 
     def figures(self) -> dict[str, int]:
         """Gas by name; what misses its bar is explained while its transaction is still there."""
@@ -171,7 +170,7 @@ class Workload:
         wait(SECONDS_INTO_AUCTION)
         for which in ("", "_repeat"):
             house.refresh(markets)
-            yield f"bid_{name}{which}", action(self._take_a_tenth(account))
+            yield f"bid_{name}{which}", action(house.take_a_tenth(self.bidder, account))
 
     def _stretch(self, markets: list[int], notional: int = NOTIONAL) -> None:
         """A trader who is long every one of these, a little above initial margin."""
@@ -193,17 +192,6 @@ class Workload:
                 return
         raise RuntimeError("prices fell by a fifth and the account is still healthy")
 
-    def _take_a_tenth(self, account: bytes) -> ReceiptAPI:
-        house = self.house
-        taker = AccountId(self.bidder.address).encode()
-        deadline = chain.blocks.head.timestamp + 3_600
-        bid = (account, taker, TENTH, 2**127 - 1, deadline, 0)
-        receipt = house.clearing_house.bid(bid, sender=self.bidder)
-        (taken,) = receipt.decode_logs(house.clearing_house.SliceTaken)
-        if taken.fraction != TENTH:
-            raise RuntimeError(f"the bid took {taken.fraction}, not a tenth")
-        return receipt
-
     def _open(self, markets: list[int], notional: int = NOTIONAL) -> ReceiptAPI:
         """The trader buys the same worth of each market from the maker."""
         sizes = {u: Decimal(notional) / self.house.prices[u] for u in markets}
@@ -213,14 +201,6 @@ class Workload:
     def _underlyings_without_collateral(self, wanted: int) -> list[int]:
         taken = {token.underlying for token in self.house.collateral}
         return [u for u in self.house.prices if u not in taken][:wanted]
-
-    def _add_reserves(self, dollars: int) -> None:
-        house = self.house
-        units = house.settlement.units(dollars)
-        deployer: AccountAPI = house.deployer
-        house.settlement.mint(deployer.address, units)
-        house.settlement.contract.approve(house.vault, units, sender=deployer)
-        house.clearing_house.addReserves(units, sender=deployer)
 
 
 def _lower(price: Decimal) -> Decimal:
